@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Address spaces and shared memory.
+
+use super::ObjRef;
+
+/// How many addresses [`Mm::layout`] holds.
+pub const MM_LAYOUT: usize = 11;
+
+record! {
+    /// An address space: `struct mm_struct`. The tail is the auxiliary vector (`u64` words).
+    pub struct Mm: kind 0x40, version 1, size 168 {
+        /// start_code, end_code, start_data, end_data, start_brk, brk, start_stack, arg_start,
+        /// arg_end, env_start, env_end: the order of `struct prctl_mm_map`.
+        pub layout: [u64; 11],
+        /// Where new mappings are looked for (`mmap_base`).
+        pub mmap_base: u64,
+        /// `mmap_legacy_base`, or 0.
+        pub mmap_legacy_base: u64,
+        /// `mm->flags` bits that user space can set (`MMF_*`), by their number.
+        pub flags: u64,
+        /// mlockall(MCL_FUTURE): [`Vma::flags`] of new mappings.
+        pub def_flags: u64,
+        /// Address of the vdso, or 0.
+        pub vdso: u64,
+        /// CRC32 of the vdso's code: user registers may point into it.
+        pub vdso_crc: u32,
+        /// `/proc/PID/exe` (a [`super::file::PathFile`]).
+        pub exe: ObjRef,
+        /// prctl(PR_SET_DUMPABLE).
+        pub dumpable: u32,
+        /// Bytes of auxiliary vector in the tail.
+        pub auxv: u32,
+        /// Architecture state; meaning by [`super::Header::machine`].
+        pub arch: [u64; 3],
+    }
+}
+
+/// [`Vma::kind`]: private, without a file.
+pub const VMA_ANON: u32 = 1;
+/// [`Vma::kind`]: of a file (a [`super::file::PathFile`]).
+pub const VMA_FILE: u32 = 2;
+/// [`Vma::kind`]: of shared memory without a name (a [`Shmem`]).
+pub const VMA_SHMEM: u32 = 3;
+/// [`Vma::kind`]: mapped by the kernel into every process, like the vdso; the tail is its name.
+pub const VMA_SPECIAL: u32 = 4;
+
+/// [`Vma::flags`].
+pub const VMA_READ: u64 = 1 << 0;
+/// [`Vma::flags`].
+pub const VMA_WRITE: u64 = 1 << 1;
+/// [`Vma::flags`].
+pub const VMA_EXEC: u64 = 1 << 2;
+/// [`Vma::flags`]: MAP_SHARED.
+pub const VMA_SHARED: u64 = 1 << 3;
+/// [`Vma::flags`]: may be made readable.
+pub const VMA_MAYREAD: u64 = 1 << 4;
+/// [`Vma::flags`]: may be made writable.
+pub const VMA_MAYWRITE: u64 = 1 << 5;
+/// [`Vma::flags`]: may be made executable.
+pub const VMA_MAYEXEC: u64 = 1 << 6;
+/// [`Vma::flags`]: MAP_GROWSDOWN, a stack.
+pub const VMA_GROWSDOWN: u64 = 1 << 7;
+/// [`Vma::flags`]: mlock(2).
+pub const VMA_LOCKED: u64 = 1 << 8;
+/// [`Vma::flags`]: mlock2(MLOCK_ONFAULT).
+pub const VMA_LOCKONFAULT: u64 = 1 << 9;
+/// [`Vma::flags`]: madvise(MADV_SEQUENTIAL).
+pub const VMA_SEQ_READ: u64 = 1 << 10;
+/// [`Vma::flags`]: madvise(MADV_RANDOM).
+pub const VMA_RAND_READ: u64 = 1 << 11;
+/// [`Vma::flags`]: madvise(MADV_DONTFORK).
+pub const VMA_DONTCOPY: u64 = 1 << 12;
+/// [`Vma::flags`]: does not count against overcommit (MAP_NORESERVE).
+pub const VMA_NORESERVE: u64 = 1 << 13;
+/// [`Vma::flags`]: counts against overcommit.
+pub const VMA_ACCOUNT: u64 = 1 << 14;
+/// [`Vma::flags`]: madvise(MADV_WIPEONFORK).
+pub const VMA_WIPEONFORK: u64 = 1 << 15;
+/// [`Vma::flags`]: madvise(MADV_DONTDUMP).
+pub const VMA_DONTDUMP: u64 = 1 << 16;
+/// [`Vma::flags`]: madvise(MADV_HUGEPAGE).
+pub const VMA_HUGEPAGE: u64 = 1 << 17;
+/// [`Vma::flags`]: madvise(MADV_NOHUGEPAGE).
+pub const VMA_NOHUGEPAGE: u64 = 1 << 18;
+/// [`Vma::flags`]: may be shared (the VM_MAYSHARE of a read-only shared mapping).
+pub const VMA_MAYSHARE: u64 = 1 << 19;
+/// [`Vma::flags`]: cannot be unmapped or changed any more (mseal(2)).
+pub const VMA_SEALED: u64 = 1 << 20;
+
+record! {
+    /// A mapping: `struct vm_area_struct`. The tail is the name of an anonymous mapping
+    /// (prctl(PR_SET_VMA_ANON_NAME)) or of a special one.
+    pub struct Vma: kind 0x41, version 1, size 48 {
+        /// The [`Mm`] that it belongs to; mappings stand in the order of their addresses.
+        pub mm: ObjRef,
+        /// `VMA_ANON` and so on.
+        pub kind: u32,
+        /// First address.
+        pub start: u64,
+        /// First address behind it.
+        pub end: u64,
+        /// `VMA_READ` and so on.
+        pub flags: u64,
+        /// Offset in the file, in pages.
+        pub pgoff: u64,
+        /// The file or the [`Shmem`] that is mapped, or none.
+        pub object: ObjRef,
+        /// Bytes of the name in the tail.
+        pub name: u32,
+    }
+}
+
+record! {
+    /// Shared anonymous memory: a tmpfs file that has no name.
+    pub struct Shmem: kind 0x42, version 1, size 16 {
+        /// Bytes.
+        pub size: u64,
+        /// `VMA_NORESERVE` or 0.
+        pub flags: u64,
+    }
+}
+
+/// [`PageRun::kind`]: the pages stand in the page data, from number `data`.
+pub const RUN_DATA: u32 = 1;
+/// [`PageRun::kind`]: the pages are present but hold only zeros.
+pub const RUN_ZERO: u32 = 2;
+
+plain! {
+    /// Pages that follow each other and are of one kind.
+    pub struct PageRun: size 24 {
+        /// The first page: address of the page in an [`Mm`] or offset in a [`Shmem`], in pages.
+        pub start: u64,
+        /// How many pages.
+        pub pages: u32,
+        /// `RUN_*`.
+        pub kind: u32,
+        /// Where the first of them stands in the page data, in pages.
+        pub data: u64,
+    }
+}
+
+record! {
+    /// Which pages of an address space or of shared memory the image has. The tail is `runs`
+    /// [`PageRun`]s in the order of their addresses. What no run names was never touched.
+    pub struct PageMap: kind 0x43, version 1, size 8 {
+        /// An [`Mm`] or a [`Shmem`].
+        pub owner: ObjRef,
+        /// How many runs the tail holds.
+        pub runs: u32,
+    }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Processes and threads.
+
+use super::ObjRef;
+
+record! {
+    /// Credentials: `struct cred`. The tail is `groups` ids of supplementary groups (`u32`).
+    pub struct Creds: kind 0x20, version 1, size 80 {
+        /// Real, effective, saved and file-system user id.
+        pub uid: [u32; 4],
+        /// Real, effective, saved and file-system group id.
+        pub gid: [u32; 4],
+        /// Inheritable, permitted, effective, bounding and ambient capabilities.
+        pub caps: [u64; 5],
+        /// `SECBIT_*`.
+        pub securebits: u32,
+        /// How many ids the tail holds.
+        pub groups: u32,
+    }
+}
+
+plain! {
+    /// What a signal does: `struct sigaction`.
+    pub struct SigAction: size 32 {
+        /// SIG_DFL, SIG_IGN or the address of a handler.
+        pub handler: u64,
+        /// `SA_*`.
+        pub flags: u64,
+        /// Where a handler returns to.
+        pub restorer: u64,
+        /// Signals blocked during the handler.
+        pub mask: u64,
+    }
+}
+
+record! {
+    /// Signal handlers: `struct sighand_struct`. The tail is a [`SigAction`] per signal, from 1.
+    pub struct Sighand: kind 0x21, version 1, size 8 {
+        /// How many signals there are.
+        pub signals: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
+/// [`Process::flags`]: prctl(PR_SET_CHILD_SUBREAPER).
+pub const PROCESS_SUBREAPER: u32 = 1;
+/// [`Process::flags`]: has called execve() since fork(); setpgid(2) depends on it.
+pub const PROCESS_EXECED: u32 = 2;
+/// [`Process::flags`]: stopped by a signal, which is `stop_signal`.
+pub const PROCESS_STOPPED: u32 = 4;
+
+record! {
+    /// A process: what its threads share (`struct signal_struct`).
+    pub struct Process: kind 0x22, version 1, size 312 {
+        /// Process id, in the pid namespace of the root.
+        pub tgid: i32,
+        /// Process group.
+        pub pgid: i32,
+        /// Session.
+        pub sid: i32,
+        /// The thread that gets the exit signal (its tid); 0 for the root.
+        pub parent: i32,
+        /// What the parent is sent when the process ends.
+        pub exit_signal: i32,
+        /// `PROCESS_*`.
+        pub flags: u32,
+        /// The signal of a group stop.
+        pub stop_signal: i32,
+        /// `/proc/PID/oom_score_adj`.
+        pub oom_score_adj: i16,
+        /// Minimum of the above that an unprivileged writer may choose.
+        pub oom_score_adj_min: i16,
+        /// The controlling terminal (a [`super::file::Pty`]), or none.
+        pub tty: ObjRef,
+        /// Zero.
+        pub reserved: u32,
+        /// Soft and hard limit of each `RLIMIT_*`.
+        pub rlimits: [[u64; 2]; 16],
+        /// Zero.
+        pub reserved2: [u64; 2],
+    }
+}
+
+/// [`Task::flags`]: `saved_sigmask` is the mask to go back to (TIF_RESTORE_SIGMASK).
+pub const TASK_RESTORE_SIGMASK: u32 = 1;
+/// [`Task::flags`]: prctl(PR_SET_NO_NEW_PRIVS).
+pub const TASK_NO_NEW_PRIVS: u32 = 2;
+/// [`Task::flags`]: has ended and waits for its parent; it has no state but its exit code.
+pub const TASK_ZOMBIE: u32 = 4;
+/// [`Task::flags`]: in a system call (the task that checkpoints itself), which returns 0.
+pub const TASK_SELF: u32 = 8;
+
+record! {
+    /// A thread: `struct task_struct`. Threads of a process follow each other, the leader first,
+    /// and a parent stands before its children.
+    pub struct Task: kind 0x23, version 1, size 208 {
+        /// Thread id, in the pid namespace of the root.
+        pub tid: i32,
+        /// `TASK_*`.
+        pub flags: u32,
+        /// The [`Process`] that it belongs to.
+        pub process: ObjRef,
+        /// [`Creds`].
+        pub creds: ObjRef,
+        /// [`Namespaces`].
+        pub namespaces: ObjRef,
+        /// [`super::memory::Mm`]; none for a zombie.
+        pub mm: ObjRef,
+        /// [`super::file::Files`]; none for a zombie.
+        pub files: ObjRef,
+        /// [`super::file::Fs`]; none for a zombie.
+        pub fs: ObjRef,
+        /// [`Sighand`].
+        pub sighand: ObjRef,
+        /// The wait status of a zombie.
+        pub exit_code: i32,
+        /// Name, padded with zeros.
+        pub comm: [u8; 16],
+        /// Blocked signals.
+        pub blocked: u64,
+        /// See [`TASK_RESTORE_SIGMASK`].
+        pub saved_sigmask: u64,
+        /// sigaltstack(2): address.
+        pub altstack: u64,
+        /// sigaltstack(2): bytes.
+        pub altstack_size: u64,
+        /// sigaltstack(2): `SS_*`.
+        pub altstack_flags: u32,
+        /// prctl(PR_SET_PDEATHSIG).
+        pub pdeath_signal: i32,
+        /// set_robust_list(2).
+        pub robust_list: u64,
+        /// set_robust_list(2) of a 32-bit task.
+        pub compat_robust_list: u64,
+        /// set_tid_address(2).
+        pub clear_child_tid: u64,
+        /// rseq(2): address, or 0.
+        pub rseq: u64,
+        /// rseq(2): bytes.
+        pub rseq_len: u32,
+        /// rseq(2): signature.
+        pub rseq_sig: u32,
+        /// personality(2).
+        pub personality: u32,
+        /// sched_setscheduler(2).
+        pub sched_policy: u32,
+        /// setpriority(2).
+        pub nice: i32,
+        /// Priority of SCHED_FIFO and SCHED_RR.
+        pub rt_priority: u32,
+        /// prctl(PR_SET_TIMERSLACK), in ns.
+        pub timer_slack: u64,
+        /// Its default, which children get.
+        pub default_timer_slack: u64,
+        /// Architecture state that no register set holds; meaning by [`super::Header::machine`].
+        pub arch: [u64; 4],
+        /// Zero.
+        pub reserved: [u64; 1],
+    }
+}
+
+record! {
+    /// A register set of a task, as ptrace(PTRACE_GETREGSET) gives it; the tail is its bytes.
+    pub struct Regset: kind 0x24, version 1, size 8 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// ELF note type (`NT_*`).
+        pub note: u32,
+    }
+}
+
+/// Bytes of a `siginfo_t` in [`SigQueue`].
+pub const SIGINFO_SIZE: usize = 128;
+
+record! {
+    /// Pending signals, in order. The tail is a `siginfo_t` of [`SIGINFO_SIZE`] bytes for each.
+    pub struct SigQueue: kind 0x25, version 1, size 16 {
+        /// The [`Task`], or the [`Process`] for what any thread may take.
+        pub owner: ObjRef,
+        /// How many the tail holds.
+        pub signals: u32,
+        /// The set of pending signals, some of which may have no siginfo.
+        pub pending: u64,
+    }
+}
+
+/// [`RestartBlock::call`]: nanosleep(2) and clock_nanosleep(2) with a relative time.
+pub const RESTART_NANOSLEEP: u32 = 1;
+/// [`RestartBlock::call`]: poll(2).
+pub const RESTART_POLL: u32 = 2;
+/// [`RestartBlock::call`]: futex(2) FUTEX_WAIT with a relative time.
+pub const RESTART_FUTEX: u32 = 3;
+
+record! {
+    /// An interrupted system call that goes on with the time that was left
+    /// (`struct restart_block`).
+    pub struct RestartBlock: kind 0x26, version 1, size 56 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// `RESTART_*`.
+        pub call: u32,
+        /// Clock id (nanosleep), number of descriptors (poll) or futex flags.
+        pub arg: u32,
+        /// Value (futex); whether there is a time at all (poll).
+        pub value: u32,
+        /// Bitset (futex).
+        pub bitset: u32,
+        /// Kind of the remaining-time buffer (nanosleep: `enum timespec_type`).
+        pub rem_type: u32,
+        /// Address of the futex or of the poll array; of the remaining-time buffer (nanosleep).
+        pub addr: u64,
+        /// Second address of a futex.
+        pub addr2: u64,
+        /// Time that was left when the tree was frozen, in ns; negative if it had run out.
+        pub left: i64,
+        /// Zero.
+        pub reserved: u64,
+    }
+}
