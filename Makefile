@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 
 override O := $(abspath $(O))
 override KERNEL_SRC := $(if $(KERNEL_SRC),$(abspath $(KERNEL_SRC)))
-export ARCH O V T KERNEL_SRC
+export ARCH O V T KERNEL_SRC RUN $(if $(EXTRA),EXTRA)
 
 # Debian's own tools go first: a Rust of rustup has no library source, which
 # the kernel needs. $(O)/ccbin/clang is ccache.
@@ -27,10 +27,23 @@ export CCACHE_NOHASHDIR ?= 1
 export CARGO_TARGET_DIR := $(O)/cargo
 export RUSTC := /usr/bin/rustc
 
+# What cargo downloads stays in the build folder too; the user's configuration
+# (a mirror, a proxy) is respected.
+export CARGO_HOME := $(O)/cargo-home
+
+# The tools must run on any root file system, so they are linked statically.
+RUST_TARGET_x86_64 := x86_64-unknown-linux-gnu
+RUST_TARGET := $(RUST_TARGET_$(ARCH))
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS := -Ctarget-feature=+crt-static
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER := /usr/lib/llvm-19/bin/clang
+CARGO := /usr/bin/cargo
+BIN := $(CARGO_TARGET_DIR)/$(RUST_TARGET)/release
+VM := $(BIN)/vm
+
 BINDGEN_VERSION := 0.72.1
 
 .PHONY: all
-all: kernel
+all: kernel tools rootdisk ## build all that the machine needs (the default)
 
 .PHONY: help
 help: ## list the targets
@@ -46,15 +59,37 @@ kernel: packages $(O)/bindgen/bin/bindgen $(O)/ccbin/clang ## build the kernel
 	$(Q)config/tree
 	$(Q)config/kernel
 
+.PHONY: tools
+tools: packages | $(CARGO_HOME)/config.toml ## build the user tools and the runner of the machine
+	$(Q)$(CARGO) build --release --target $(RUST_TARGET) --locked
+	$(Q)mkdir -p $(O)/$(ARCH)/bin
+	$(Q)install -C $(BIN)/vm-guest $(O)/$(ARCH)/vm-guest
+
+.PHONY: rootdisk
+rootdisk: packages ## make the Debian root disk of the machine
+	$(Q)vm/rootdisk/make
+
+.PHONY: vm
+vm: all ## run RUN='command' as root in the machine; EXTRA=folder is at /extra
+	$(Q)$(if $(RUN),,$(error name a command: make vm RUN='uname -a'))$(VM) run -- "$$RUN"
+
+.PHONY: shell
+shell: all ## open a shell in the machine
+	$(Q)$(VM) shell
+
 $(O):
 	$(Q)mkdir -p $@
+
+$(CARGO_HOME)/config.toml: | $(O)
+	$(Q)mkdir -p $(@D)
+	$(Q)cat $(HOME)/.cargo/config.toml >$@ 2>/dev/null || touch $@
 
 $(O)/ccbin/clang: | packages
 	$(Q)mkdir -p $(@D) && ln -sf /usr/bin/ccache $@
 
-$(O)/bindgen/bin/bindgen: | packages
+$(O)/bindgen/bin/bindgen: | packages $(CARGO_HOME)/config.toml
 	@echo "  CARGO   bindgen-cli $(BINDGEN_VERSION)"
-	$(Q)/usr/bin/cargo install -q bindgen-cli --version $(BINDGEN_VERSION) --locked --root $(O)/bindgen
+	$(Q)$(CARGO) install -q bindgen-cli --version $(BINDGEN_VERSION) --locked --root $(O)/bindgen
 
 .PHONY: clean
 clean: ## remove what was built; downloads and caches stay

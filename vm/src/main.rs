@@ -1,0 +1,63 @@
+//! Runs commands, tests and the demonstration in a virtual machine.
+//!
+//! - `layout`: which file is where in the build folder.
+//! - `disk`: the file systems that the machine gets.
+//! - `machine`: QEMU, its console, and the conversation with the guest.
+//! - `session`: one command for a person: `vm run` and `vm shell`.
+
+mod console;
+mod disk;
+mod layout;
+mod machine;
+mod session;
+
+use clap::Parser;
+use clap::Subcommand;
+use layout::Layout;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The test machine: QEMU with the patched kernel and a small Debian.
+///
+/// The root disk is as new at every boot. Of what a command writes, /out comes
+/// back to build/vm/out.
+#[derive(Parser)]
+#[command(max_term_width = 80)]
+struct Arguments {
+    /// The build folder.
+    #[arg(long, env = "O", default_value = "build")]
+    build: PathBuf,
+
+    /// The architecture of the machine.
+    #[arg(long, env = "ARCH", default_value = "x86_64")]
+    arch: String,
+
+    #[command(flatten)]
+    hardware: machine::Hardware,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Run a shell command as root and exit with its status.
+    Run(session::Run),
+    /// Open a shell.
+    Shell(session::Shell),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = Layout::new(arguments.build, arguments.arch).and_then(|layout| {
+        let hardware = &arguments.hardware;
+        match arguments.action {
+            Action::Run(run) => run.perform(&layout, hardware),
+            Action::Shell(shell) => shell.perform(&layout, hardware),
+        }
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("vm: {error:#}");
+        ExitCode::FAILURE
+    })
+}
