@@ -1,0 +1,707 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Trees of processes and threads: their numbers, their ends, their names. */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/rseq.h>
+#include <sys/wait.h>
+#include <linux/sched.h>
+
+#include "cr.h"
+
+/* What a task says about itself when it is asked. */
+struct ids {
+	int ask;	/* the number of a question */
+	int told;	/* the number of the last answer */
+	pid_t pid, ppid, tid, pgid, sid;
+};
+
+static void answer(struct ids *ids)
+{
+	ids->pid = getpid();
+	ids->ppid = getppid();
+	ids->tid = syscall(SYS_gettid);
+	ids->pgid = getpgrp();
+	ids->sid = getsid(0);
+}
+
+static void *serve(void *arg)
+{
+	struct ids *ids = arg;
+	int n;
+
+	for (;;) {
+		n = cr_get(&ids->ask);
+		if (n != cr_get(&ids->told)) {
+			answer(ids);
+			cr_set(&ids->told, n);
+		}
+		cr_msleep(2);
+	}
+	return NULL;
+}
+
+static void ask(struct ids *ids)
+{
+	int n = cr_get(&ids->ask) + 1;
+
+	cr_set(&ids->ask, n);
+	cr_await(&ids->told, n);
+}
+
+static void check_same(struct ids *ids, const struct ids *want)
+{
+	ask(ids);
+	CHECK_EQ(ids->pid, want->pid);
+	CHECK_EQ(ids->ppid, want->ppid);
+	CHECK_EQ(ids->tid, want->tid);
+	CHECK_EQ(ids->pgid, want->pgid);
+	CHECK_EQ(ids->sid, want->sid);
+}
+
+static struct ids mine;
+
+static void ids_setup(void)
+{
+	answer(&mine);
+	CHECK_EQ(mine.tid, mine.pid);
+	CHECK_EQ(mine.sid, mine.pid);
+	CHECK_EQ(mine.pgid, mine.pid);
+	CHECK_EQ(mine.pid == 1, cr_mode == CR_CONTAINER);
+}
+
+static void ids_check(enum cr_phase phase)
+{
+	struct ids now;
+
+	answer(&now);
+	CHECK_EQ(now.pid, mine.pid);
+	CHECK_EQ(now.ppid, mine.ppid);
+	CHECK_EQ(now.tid, mine.tid);
+	CHECK_EQ(now.pgid, mine.pgid);
+	CHECK_EQ(now.sid, mine.sid);
+}
+
+/* Three children that have three children each. */
+#define WIDTH	3
+#define TREE	(WIDTH + WIDTH * WIDTH)
+
+static struct ids *tree;
+static struct ids tree_was[TREE];
+
+static void leaf(void *arg)
+{
+	serve(arg);
+}
+
+static void branch(void *arg)
+{
+	struct ids *ids = arg;
+	size_t first = WIDTH + (ids - tree) * WIDTH;
+	size_t i;
+
+	for (i = 0; i < WIDTH; i++)
+		cr_fork(leaf, &tree[first + i]);
+	serve(ids);
+}
+
+static void tree_setup(void)
+{
+	size_t i;
+
+	tree = cr_shared(TREE * sizeof(*tree));
+	for (i = 0; i < WIDTH; i++)
+		cr_fork(branch, &tree[i]);
+	for (i = 0; i < TREE; i++) {
+		ask(&tree[i]);
+		tree_was[i] = tree[i];
+	}
+	for (i = 0; i < TREE; i++)
+		CHECK_EQ(tree[i].ppid, i < WIDTH ? getpid() :
+			 tree[(i - WIDTH) / WIDTH].pid);
+}
+
+static void tree_check(enum cr_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < TREE; i++)
+		check_same(&tree[i], &tree_was[i]);
+}
+
+#define MANY	40
+
+static void many_setup(void)
+{
+	size_t i;
+
+	tree = cr_shared(MANY * sizeof(*tree));
+	for (i = 0; i < MANY; i++)
+		cr_fork(leaf, &tree[i]);
+}
+
+static void many_check(enum cr_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < MANY; i++) {
+		ask(&tree[i]);
+		CHECK_EQ(tree[i].ppid, getpid());
+		CHECK_EQ(kill(tree[i].pid, 0), 0);
+	}
+}
+
+/* Threads, each with thread-local memory. */
+#define THREADS	4
+
+static struct ids threads[THREADS], threads_were[THREADS];
+static pthread_t handles[THREADS];
+static __thread unsigned long local;
+static unsigned long *locals[THREADS];
+
+static void *thread_main(void *arg)
+{
+	struct ids *ids = arg;
+
+	local = 0x1234567890UL + (ids - threads);
+	locals[ids - threads] = &local;
+	return serve(arg);
+}
+
+static void threads_setup(void)
+{
+	size_t i;
+
+	for (i = 0; i < THREADS; i++) {
+		NEED(!pthread_create(&handles[i], NULL, thread_main,
+				     &threads[i]));
+		ask(&threads[i]);
+		threads_were[i] = threads[i];
+		CHECK_EQ(threads[i].pid, getpid());
+		CHECK(threads[i].tid != getpid());
+	}
+}
+
+static void threads_check(enum cr_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < THREADS; i++) {
+		check_same(&threads[i], &threads_were[i]);
+		CHECK_EQ(*locals[i], 0x1234567890UL + i);
+		CHECK_EQ(syscall(SYS_tgkill, getpid(), threads[i].tid, 0), 0);
+	}
+}
+
+/* The threads of a child: tree[0] is its leader, tree[1..] its threads. */
+static void child_threads(void *arg)
+{
+	pthread_t thread;
+	size_t i;
+
+	for (i = 1; i <= THREADS; i++)
+		NEED(!pthread_create(&thread, NULL, serve, &tree[i]));
+	serve(&tree[0]);
+}
+
+static void child_threads_setup(void)
+{
+	size_t i;
+
+	tree = cr_shared((THREADS + 1) * sizeof(*tree));
+	cr_fork(child_threads, NULL);
+	for (i = 0; i <= THREADS; i++) {
+		ask(&tree[i]);
+		tree_was[i] = tree[i];
+		CHECK_EQ(tree[i].pid, tree[0].pid);
+		CHECK_EQ(tree[i].ppid, getpid());
+	}
+}
+
+static void child_threads_check(enum cr_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i <= THREADS; i++)
+		check_same(&tree[i], &tree_was[i]);
+}
+
+/* pthread_join() waits for what the kernel does with clear_child_tid. */
+static int leave;
+
+static void *leaver(void *arg)
+{
+	while (!cr_get(&leave))
+		cr_msleep(2);
+	return (void *)0x77;
+}
+
+static void join_setup(void)
+{
+	NEED(!pthread_create(&handles[0], NULL, leaver, NULL));
+}
+
+static void join_check(enum cr_phase phase)
+{
+	struct timespec end;
+	void *result = NULL;
+
+	cr_set(&leave, 1);
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += CR_TIMEOUT_MS / 1000;
+	CHECK_EQ(pthread_timedjoin_np(handles[0], &result, &end), 0);
+	CHECK_EQ((uintptr_t)result, 0x77);
+	cr_set(&leave, 0);
+	join_setup();
+}
+
+/* The leader is dead, its last thread is not. */
+static struct cr_task *leader_task;
+
+static void *outlive_leader(void *arg)
+{
+	return serve(&tree[0]);
+}
+
+static void dead_leader(void *arg)
+{
+	pthread_t thread;
+
+	cr_here(leader_task);
+	NEED(!pthread_create(&thread, NULL, outlive_leader, NULL));
+	pthread_exit(NULL);
+}
+
+static pid_t child;
+
+static void dead_leader_setup(void)
+{
+	siginfo_t info = { };
+
+	leader_task = cr_shared(sizeof(*leader_task));
+	tree = cr_shared(sizeof(*tree));
+	child = cr_fork(dead_leader, NULL);
+	ask(&tree[0]);
+	tree_was[0] = tree[0];
+	/* Until it is one, the leader's thread would be saved alive. */
+	cr_msleep(100);
+	NEED(!waitid(P_PID, child, &info, WEXITED | WNOHANG | WNOWAIT));
+	CHECK_EQ(info.si_pid, 0);
+}
+
+static void dead_leader_check(enum cr_phase phase)
+{
+	char path[96], stat[512] = "", *end;
+
+	check_same(&tree[0], &tree_was[0]);
+	CHECK_EQ(tree[0].pid, child);
+	CHECK(tree[0].tid != child);
+	if (cr_mode == CR_CONTAINER && phase == CR_AGAIN)
+		return;
+	snprintf(path, sizeof(path), "/proc/%s/stat", leader_task->proc);
+	CHECK(cr_slurp(path, stat, sizeof(stat)) > 0);
+	end = strrchr(stat, ')');
+	CHECK(end && end[2] == 'Z');
+}
+
+/* Dead children that nobody has waited for. */
+static void exit_42(void *arg)
+{
+	_exit(42);
+}
+
+static void kill_self(void *arg)
+{
+	kill(getpid(), SIGKILL);
+}
+
+static pid_t zombies[2];
+
+static void zombies_setup(void)
+{
+	siginfo_t info;
+
+	zombies[0] = cr_fork(exit_42, NULL);
+	zombies[1] = cr_fork(kill_self, NULL);
+	NEED(!waitid(P_PID, zombies[0], &info, WEXITED | WNOWAIT));
+	NEED(!waitid(P_PID, zombies[1], &info, WEXITED | WNOWAIT));
+}
+
+static void check_zombie(pid_t pid, int flags, int code, int status)
+{
+	siginfo_t info = { };
+
+	CHECK_EQ(waitid(P_PID, pid, &info, WEXITED | WNOHANG | flags), 0);
+	CHECK_EQ(info.si_signo, SIGCHLD);
+	CHECK_EQ(info.si_pid, pid);
+	CHECK_EQ(info.si_uid, 0);
+	CHECK_EQ(info.si_code, code);
+	CHECK_EQ(info.si_status, status);
+}
+
+static void zombies_check(enum cr_phase phase)
+{
+	int flags = phase == CR_AGAIN ? 0 : WNOWAIT;
+
+	check_zombie(zombies[0], flags, CLD_EXITED, 42);
+	check_zombie(zombies[1], flags, CLD_KILLED, SIGKILL);
+	if (phase == CR_AGAIN) {
+		CHECK_EQ(waitpid(-1, NULL, WNOHANG), -1);
+		CHECK_EQ(errno, ECHILD);
+	}
+}
+
+/* A child that exits when it is told: with SIGCHLD, and with its code. */
+static siginfo_t last_info;
+static int signals;
+
+static void note_signal(int sig, siginfo_t *info, void *context)
+{
+	last_info = *info;
+	cr_set(&signals, signals + 1);
+}
+
+static void catch(int sig)
+{
+	struct sigaction act = {
+		.sa_sigaction = note_signal,
+		.sa_flags = SA_SIGINFO | SA_RESTART,
+	};
+
+	NEED(!sigaction(sig, &act, NULL));
+}
+
+struct exits {
+	int now;
+};
+
+static struct exits *exits;
+
+static void exit_on_word(void *arg)
+{
+	while (!cr_get(&exits->now))
+		cr_msleep(2);
+	_exit(cr_get(&exits->now));
+}
+
+static void exit_setup(void)
+{
+	catch(SIGCHLD);
+	exits = cr_shared(sizeof(*exits));
+	child = cr_fork(exit_on_word, NULL);
+}
+
+static void exit_check(enum cr_phase phase)
+{
+	int status;
+
+	CHECK_EQ(waitpid(child, &status, WNOHANG), 0);
+	cr_set(&signals, 0);
+	cr_set(&exits->now, 7 + phase);
+	cr_await(&signals, 1);
+	CHECK_EQ(last_info.si_signo, SIGCHLD);
+	CHECK_EQ(last_info.si_pid, child);
+	CHECK_EQ(last_info.si_code, CLD_EXITED);
+	CHECK_EQ(last_info.si_status, 7 + phase);
+	cr_reap(child, 7 + phase);
+
+	cr_set(&exits->now, 0);
+	child = cr_fork(exit_on_word, NULL);
+}
+
+/* A child made by clone() may send another signal than SIGCHLD. */
+static void clone_usr1(void)
+{
+	struct clone_args args = { .exit_signal = SIGUSR1 };
+
+	child = syscall(SYS_clone3, &args, sizeof(args));
+	NEED(child >= 0);
+	if (!child)
+		exit_on_word(NULL);
+}
+
+static void exit_signal_setup(void)
+{
+	catch(SIGUSR1);
+	exits = cr_shared(sizeof(*exits));
+	clone_usr1();
+}
+
+static void exit_signal_check(enum cr_phase phase)
+{
+	int status = -1;
+
+	cr_set(&signals, 0);
+	cr_set(&exits->now, 9);
+	cr_await(&signals, 1);
+	CHECK_EQ(last_info.si_signo, SIGUSR1);
+	CHECK_EQ(last_info.si_pid, child);
+	CHECK_EQ(waitpid(child, &status, WNOHANG), -1);
+	CHECK_EQ(errno, ECHILD);
+	CHECK_EQ(waitpid(child, &status, __WCLONE), child);
+	CHECK_EQ(status, 9 << 8);
+
+	cr_set(&exits->now, 0);
+	clone_usr1();
+}
+
+struct death {
+	int ready, got, signal;
+	pid_t parent, orphan;
+	int parent_exits;
+};
+
+static struct death *death;
+
+static void watch_parent(void *arg)
+{
+	NEED(!prctl(PR_SET_PDEATHSIG, SIGUSR2));
+	catch(SIGUSR2);
+	cr_set(&death->ready, 1);
+	while (!cr_get(&signals))
+		cr_msleep(2);
+	cr_set(&death->signal, last_info.si_signo);
+	cr_set(&death->got, 1);
+}
+
+static void mortal_parent(void *arg)
+{
+	death->orphan = cr_fork(watch_parent, NULL);
+	while (!cr_get(&death->parent_exits))
+		cr_msleep(2);
+}
+
+static void start_mortals(void)
+{
+	memset(death, 0, sizeof(*death));
+	death->parent = cr_fork(mortal_parent, NULL);
+	cr_await(&death->ready, 1);
+}
+
+static void death_signal_setup(void)
+{
+	death = cr_shared(sizeof(*death));
+	/* The grandchild becomes a child of the root, and stays in the tree. */
+	NEED(!prctl(PR_SET_CHILD_SUBREAPER, 1));
+	start_mortals();
+}
+
+static void death_signal_check(enum cr_phase phase)
+{
+	int is = 0;
+
+	CHECK_EQ(prctl(PR_GET_CHILD_SUBREAPER, &is), 0);
+	CHECK_EQ(is, 1);
+	cr_set(&death->parent_exits, 1);
+	cr_reap(death->parent, 0);
+	cr_await(&death->got, 1);
+	CHECK_EQ(death->signal, SIGUSR2);
+	cr_reap(death->orphan, 0);
+	start_mortals();
+}
+
+/* New tasks of every kind can be made. */
+static void *touch(void *arg)
+{
+	*(int *)arg = 1;
+	return NULL;
+}
+
+static void exec_self(void *arg)
+{
+	char path[PATH_MAX] = "";
+	char * const argv[] = { path, "--victim", "none", "none", "none", NULL };
+
+	NEED(readlink("/proc/self/exe", path, sizeof(path) - 1) > 0);
+	execv(path, argv);
+}
+
+static void nothing_setup(void)
+{
+}
+
+static void offspring_check(enum cr_phase phase)
+{
+	pthread_t thread;
+	int touched = 0;
+
+	cr_reap(cr_fork(exit_42, NULL), 42);
+	cr_reap(cr_fork(exec_self, NULL), 104);
+	NEED(!pthread_create(&thread, NULL, touch, &touched));
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(touched, 1);
+}
+
+/* Names, of the process and of a thread. */
+static char thread_name[16];
+static int name_turn;
+
+static void *named_thread(void *arg)
+{
+	NEED(!prctl(PR_SET_NAME, "a) thread (b"));
+	for (;;) {
+		if (cr_get(&name_turn) == 1) {
+			prctl(PR_GET_NAME, thread_name);
+			cr_set(&name_turn, 2);
+		}
+		cr_msleep(2);
+	}
+	return NULL;
+}
+
+static void comm_setup(void)
+{
+	NEED(!prctl(PR_SET_NAME, "fifteen letters"));
+	NEED(!pthread_create(&handles[0], NULL, named_thread, NULL));
+	cr_msleep(20);
+}
+
+static void comm_check(enum cr_phase phase)
+{
+	char name[16] = "";
+
+	CHECK_EQ(prctl(PR_GET_NAME, name), 0);
+	CHECK_STR(name, "fifteen letters");
+	cr_set(&name_turn, 1);
+	cr_await(&name_turn, 2);
+	CHECK_STR(thread_name, "a) thread (b");
+}
+
+static void timer_slack_setup(void)
+{
+	NEED(!prctl(PR_SET_TIMERSLACK, 123456UL));
+}
+
+static void timer_slack_check(enum cr_phase phase)
+{
+	CHECK_EQ(prctl(PR_GET_TIMERSLACK), 123456);
+}
+
+/*
+ * The C library has registered an area for restartable sequences: the kernel
+ * must know it still, and keep the number of the CPU in it up to date.
+ */
+static struct rseq *rseq_area(void)
+{
+	return (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+}
+
+static void rseq_setup(void)
+{
+	if (!__rseq_size)
+		cr_skip("the C library has no restartable sequences here");
+}
+
+static void rseq_check(enum cr_phase phase)
+{
+	cpu_set_t old, one;
+	int cpu;
+
+	/* The area is the one that is registered: busy, not invalid. */
+	CHECK_EQ(syscall(SYS_rseq, rseq_area(), 32, 0, RSEQ_SIG), -1);
+	CHECK_EQ(errno, EBUSY);
+
+	NEED(!sched_getaffinity(0, sizeof(old), &old));
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &old))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		NEED(!sched_setaffinity(0, sizeof(one), &one));
+		CHECK_EQ(__atomic_load_n(&rseq_area()->cpu_id,
+					 __ATOMIC_RELAXED), cpu);
+	}
+	NEED(!sched_setaffinity(0, sizeof(old), &old));
+}
+
+/* A thread that dies with a robust mutex leaves word of it. */
+static pthread_mutex_t robust;
+static int holder_turn;
+static void *robust_head;
+
+static void *holder(void *arg)
+{
+	NEED(!pthread_mutex_lock(&robust));
+	cr_set(&holder_turn, 1);
+	while (cr_get(&holder_turn) != 2)
+		cr_msleep(2);
+	syscall(SYS_exit, 0);
+	return NULL;
+}
+
+static void start_holder(void)
+{
+	pthread_attr_t attr;
+
+	cr_set(&holder_turn, 0);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	NEED(!pthread_create(&handles[0], &attr, holder, NULL));
+	pthread_attr_destroy(&attr);
+	cr_await(&holder_turn, 1);
+}
+
+static void robust_setup(void)
+{
+	pthread_mutexattr_t attr;
+	size_t len;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	NEED(!pthread_mutex_init(&robust, &attr));
+	NEED(!syscall(SYS_get_robust_list, 0, &robust_head, &len));
+	NEED(robust_head);
+	start_holder();
+}
+
+static void robust_check(enum cr_phase phase)
+{
+	struct timespec end;
+	void *head = NULL;
+	size_t len = 0;
+
+	CHECK_EQ(syscall(SYS_get_robust_list, 0, &head, &len), 0);
+	CHECK_EQ((uintptr_t)head, (uintptr_t)robust_head);
+	CHECK_EQ(len, 3 * sizeof(void *));
+
+	CHECK_EQ(pthread_mutex_trylock(&robust), EBUSY);
+	cr_set(&holder_turn, 2);
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += CR_TIMEOUT_MS / 1000;
+	CHECK_EQ(pthread_mutex_timedlock(&robust, &end), EOWNERDEAD);
+	CHECK_EQ(pthread_mutex_consistent(&robust), 0);
+	CHECK_EQ(pthread_mutex_unlock(&robust), 0);
+	start_holder();
+}
+
+static const struct cr_scenario scenarios[] = {
+	{ "process.ids", CR_ANY, ids_setup, ids_check },
+	{ "process.tree", CR_TREE, tree_setup, tree_check },
+	{ "process.many_children", CR_TREE, many_setup, many_check },
+	{ "process.new_offspring", CR_ANY, nothing_setup, offspring_check },
+	{ "process.zombies", CR_TREE, zombies_setup, zombies_check },
+	{ "process.child_exits", CR_TREE, exit_setup, exit_check },
+	{ "process.exit_signal", CR_TREE, exit_signal_setup,
+	  exit_signal_check },
+	{ "process.parent_death_signal", CR_TREE, death_signal_setup,
+	  death_signal_check },
+	{ "process.comm", CR_TREE, comm_setup, comm_check },
+	{ "process.timer_slack", CR_ANY, timer_slack_setup,
+	  timer_slack_check },
+	{ "thread.ids", CR_TREE, threads_setup, threads_check },
+	{ "thread.of_child", CR_TREE, child_threads_setup,
+	  child_threads_check },
+	{ "thread.join", CR_TREE, join_setup, join_check },
+	{ "thread.dead_leader", CR_TREE, dead_leader_setup,
+	  dead_leader_check },
+	{ "thread.rseq", CR_ANY, rseq_setup, rseq_check },
+	{ "thread.robust_list", CR_TREE, robust_setup, robust_check },
+};
+
+int main(int argc, char **argv)
+{
+	return cr_main(argc, argv, scenarios, ARRAY_SIZE(scenarios));
+}
