@@ -314,9 +314,10 @@ static void on_alarm(int sig)
 {
 }
 
-static long with_log(struct cr_run *run, int fd, long (*call)(struct cr_run *,
-							      int, int,
-							      unsigned long),
+typedef long (*call_fn)(struct cr_run *run, int fd, int logfd,
+			unsigned long flags);
+
+static long with_log(struct cr_run *run, int fd, call_fn call,
 		     unsigned long flags)
 {
 	struct sigaction act = { .sa_handler = on_alarm };

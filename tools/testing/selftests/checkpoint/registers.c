@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a task has in its registers while it computes.
+ *
+ * A thread loads known values everywhere and spins without a system call. When
+ * it is told to look, it stores what it has then, for the checks.
+ */
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+
+#include "cr.h"
+
+#ifdef __x86_64__
+#include <cpuid.h>
+#include <asm/prctl.h>
+
+/* Only the assembly below reads and writes these while the thread spins. */
+int spin_look;
+uint64_t spin_in[64] __attribute__((aligned(64)));
+uint64_t spin_out[64] __attribute__((aligned(64)));
+unsigned int spin_mxcsr_in, spin_mxcsr_out;
+
+void spin_integer(void);
+void spin_flags(void);
+void spin_sse(void);
+void spin_avx(void);
+void spin_x87(void);
+void spin_mxcsr(void);
+
+#define SAVE	"push %rbx\n push %rbp\n push %r12\n push %r13\n" \
+		"push %r14\n push %r15\n"
+#define RESTORE	"pop %r15\n pop %r14\n pop %r13\n pop %r12\n" \
+		"pop %rbp\n pop %rbx\n"
+#define SPIN	"1: cmpl $0, spin_look(%rip)\n je 1b\n"
+#define FUNC(name, body) \
+	".globl " name "\n.type " name ", @function\n" name ":\n" body "ret\n"
+
+#define LOAD(reg, n)	"mov spin_in+8*" #n "(%rip), %" #reg "\n"
+#define STORE(reg, n)	"mov %" #reg ", spin_out+8*" #n "(%rip)\n"
+#define INTEGERS(op) \
+	op(rax, 0) op(rbx, 1) op(rcx, 2) op(rdx, 3) op(rsi, 4) op(rdi, 5) \
+	op(rbp, 6) op(r8, 7) op(r9, 8) op(r10, 9) op(r11, 10) op(r12, 11) \
+	op(r13, 12) op(r14, 13) op(r15, 14)
+
+#define LOADX(n)	"movaps spin_in+16*" #n "(%rip), %xmm" #n "\n"
+#define STOREX(n)	"movaps %xmm" #n ", spin_out+16*" #n "(%rip)\n"
+#define LOADY(n)	"vmovaps spin_in+32*" #n "(%rip), %ymm" #n "\n"
+#define STOREY(n)	"vmovaps %ymm" #n ", spin_out+32*" #n "(%rip)\n"
+#define VECTORS(op) \
+	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) \
+	op(11) op(12) op(13) op(14) op(15)
+
+asm(".text\n"
+    FUNC("spin_integer", SAVE INTEGERS(LOAD) SPIN INTEGERS(STORE) RESTORE)
+    /* The direction and the ID flag: the loop itself changes neither. */
+    FUNC("spin_flags", "pushf\n orq $0x200400, (%rsp)\n popf\n" SPIN
+	 "pushf\n pop %rax\n cld\n mov %rax, spin_out(%rip)\n")
+    FUNC("spin_sse", VECTORS(LOADX) SPIN VECTORS(STOREX))
+    FUNC("spin_avx", VECTORS(LOADY) SPIN VECTORS(STOREY) "vzeroupper\n")
+    FUNC("spin_mxcsr", "ldmxcsr spin_mxcsr_in(%rip)\n" SPIN
+	 "stmxcsr spin_mxcsr_out(%rip)\n")
+    /* Five numbers on the stack, another precision and rounding. */
+    FUNC("spin_x87", "fninit\n fldcw spin_in(%rip)\n"
+	 "fldpi\n fld1\n fldl2e\n fldln2\n fldz\n" SPIN
+	 "fnsave spin_out(%rip)\n fninit\n"));
+
+static void (*spin)(void);
+static int looks;
+
+static void *spinner(void *arg)
+{
+	for (;;) {
+		spin();
+		cr_set(&looks, looks + 1);
+		while (cr_get(&spin_look))
+			cr_msleep(1);
+	}
+	return NULL;
+}
+
+static void start(void (*fn)(void))
+{
+	pthread_t thread;
+
+	spin = fn;
+	NEED(!pthread_create(&thread, NULL, spinner, NULL));
+	cr_msleep(20);
+}
+
+/* Has the thread store its registers, and load and spin anew after that. */
+static void look(void)
+{
+	int n = cr_get(&looks);
+
+	memset(spin_out, 0xee, sizeof(spin_out));
+	spin_mxcsr_out = 0;
+	cr_set(&spin_look, 1);
+	cr_await(&looks, n + 1);
+	cr_set(&spin_look, 0);
+	cr_msleep(20);
+}
+
+static void integer_setup(void)
+{
+	cr_pattern(spin_in, sizeof(spin_in), 1);
+	start(spin_integer);
+}
+
+static void integer_check(enum cr_phase phase)
+{
+	look();
+	CHECK_MEM(spin_out, spin_in, 15 * 8);
+}
+
+static void flags_setup(void)
+{
+	start(spin_flags);
+}
+
+static void flags_check(enum cr_phase phase)
+{
+	look();
+	CHECK_EQ(spin_out[0] & 0x200400, 0x200400);
+}
+
+static void sse_setup(void)
+{
+	cr_pattern(spin_in, sizeof(spin_in), 2);
+	start(spin_sse);
+}
+
+static void sse_check(enum cr_phase phase)
+{
+	look();
+	CHECK_MEM(spin_out, spin_in, 16 * 16);
+}
+
+static void avx_setup(void)
+{
+	if (!__builtin_cpu_supports("avx"))
+		cr_skip("this CPU has no AVX");
+	cr_pattern(spin_in, sizeof(spin_in), 3);
+	start(spin_avx);
+}
+
+static void avx_check(enum cr_phase phase)
+{
+	look();
+	CHECK_MEM(spin_out, spin_in, 16 * 32);
+}
+
+static void mxcsr_setup(void)
+{
+	/* Flush to zero, round towards zero, a sticky flag. */
+	spin_mxcsr_in = 0x1f80 | 0x8000 | 0x6000 | 0x0020;
+	start(spin_mxcsr);
+}
+
+static void mxcsr_check(enum cr_phase phase)
+{
+	look();
+	CHECK_EQ(spin_mxcsr_out, spin_mxcsr_in);
+}
+
+static uint64_t x87_was[64];
+
+static void x87_setup(void)
+{
+	/* Double precision, round down, all exceptions masked. */
+	spin_in[0] = 0x067f;
+	start(spin_x87);
+	look();
+	memcpy(x87_was, spin_out, sizeof(x87_was));
+	CHECK_EQ(x87_was[0] & 0xffff, 0x067f);
+	/* Five pushes: the top of the stack is register 3. */
+	CHECK_EQ(x87_was[0] >> 32 >> 11 & 7, 3);
+}
+
+static void x87_check(enum cr_phase phase)
+{
+	const unsigned char *out = (void *)spin_out, *was = (void *)x87_was;
+
+	look();
+	/* Control, status and tag word, then the eight registers. */
+	CHECK_MEM(out, was, 12);
+	CHECK_MEM(out + 28, was + 28, 80);
+}
+
+/* Thread-local memory is found through the base of a segment. */
+static unsigned long fs_base, gs_area[2] = { 0xabcdef0123456789, 77 };
+
+static unsigned long base_of(int code)
+{
+	unsigned long base = 0;
+
+	CHECK_EQ(syscall(SYS_arch_prctl, code, &base), 0);
+	return base;
+}
+
+static void bases_setup(void)
+{
+	fs_base = base_of(ARCH_GET_FS);
+	NEED(!syscall(SYS_arch_prctl, ARCH_SET_GS, gs_area));
+}
+
+static void bases_check(enum cr_phase phase)
+{
+	unsigned long a, b;
+
+	asm volatile("mov %%gs:0, %0\n mov %%gs:8, %1" : "=r"(a), "=r"(b));
+	CHECK_EQ(a, gs_area[0]);
+	CHECK_EQ(b, gs_area[1]);
+	CHECK_EQ(base_of(ARCH_GET_GS), (uintptr_t)gs_area);
+	CHECK_EQ(base_of(ARCH_GET_FS), fs_base);
+}
+
+/* The rights of the protection keys, of this thread alone. */
+static unsigned int rdpkru(void)
+{
+	unsigned int eax, edx;
+
+	asm volatile(".byte 0x0f, 0x01, 0xee" : "=a"(eax), "=d"(edx) : "c"(0));
+	return eax;
+}
+
+static const unsigned int pkru = 0x55555554 & ~(3U << 10);
+
+static void pkru_setup(void)
+{
+	unsigned int a, b, c, d;
+
+	/* OSPKE: the kernel has switched the feature on. */
+	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(c & 1 << 4))
+		cr_skip("no protection keys");
+	asm volatile(".byte 0x0f, 0x01, 0xef" : : "a"(pkru), "c"(0), "d"(0));
+}
+
+static void pkru_check(enum cr_phase phase)
+{
+	CHECK_EQ(rdpkru(), pkru);
+}
+
+static const struct cr_scenario scenarios[] = {
+	{ "registers.integer", CR_TREE, integer_setup, integer_check },
+	{ "registers.flags", CR_TREE, flags_setup, flags_check },
+	{ "registers.sse", CR_TREE, sse_setup, sse_check },
+	{ "registers.avx", CR_TREE, avx_setup, avx_check },
+	{ "registers.mxcsr", CR_TREE, mxcsr_setup, mxcsr_check },
+	{ "registers.x87", CR_TREE, x87_setup, x87_check },
+	{ "registers.segment_bases", CR_ANY, bases_setup, bases_check },
+	{ "registers.pkru", CR_ANY, pkru_setup, pkru_check },
+};
+
+int main(int argc, char **argv)
+{
+	return cr_main(argc, argv, scenarios, ARRAY_SIZE(scenarios));
+}
+
+#else
+
+int main(void)
+{
+	ksft_exit_skip("no registers are known for this architecture\n");
+}
+
+#endif
