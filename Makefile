@@ -69,6 +69,14 @@ tools: packages | $(CARGO_HOME)/config.toml ## build the user tools and the runn
 rootdisk: packages ## make the Debian root disk of the machine
 	$(Q)vm/rootdisk/make
 
+.PHONY: selftests
+selftests: kernel ## build the selftest programs
+	$(Q)config/selftests
+
+.PHONY: test
+test: all selftests ## run all tests; T='glob' selects some
+	$(Q)$(VM) test
+
 .PHONY: vm
 vm: all ## run RUN='command' as root in the machine; EXTRA=folder is at /extra
 	$(Q)$(if $(RUN),,$(error name a command: make vm RUN='uname -a'))$(VM) run -- "$$RUN"

@@ -35,11 +35,10 @@ use vm::Event;
 use vm::Request;
 use vm::Size;
 
-/// Type, device, where, options, in the order in which they are mounted.
-const FILE_SYSTEMS: [(&str, &str, MountFlags, &str); 9] = [
+/// Type, where, flags and options, in the order in which they are mounted.
+const FILE_SYSTEMS: [(&str, &str, MountFlags, &str); 8] = [
     ("proc", "/proc", NOTHING_SPECIAL, ""),
     ("sysfs", "/sys", NOTHING_SPECIAL, ""),
-    ("devtmpfs", "/dev", MountFlags::NOSUID, "mode=755"),
     ("devpts", "/dev/pts", MountFlags::NOSUID, "gid=5,mode=620,ptmxmode=666"),
     ("tmpfs", "/dev/shm", NOTHING_SPECIAL, "mode=1777"),
     ("mqueue", "/dev/mqueue", NOTHING_SPECIAL, ""),

@@ -124,6 +124,25 @@ impl Machine {
         })
     }
 
+    /// Run a command and pass on what happens until it ends; returns its status.
+    ///
+    /// Gives up when nothing happens for that long.
+    pub fn run(
+        &mut self,
+        command: vm::Command,
+        patience: Duration,
+        mut each: impl FnMut(Event),
+    ) -> Result<i32, Gone> {
+        // A machine that cannot be written to cannot be read from either.
+        self.send(&Request::Run(command)).ok();
+        loop {
+            match self.event(patience)? {
+                Event::Exit(status) => return Ok(status),
+                event => each(event),
+            }
+        }
+    }
+
     /// What can be said of a machine that is gone: its last words.
     pub fn obituary(&mut self, gone: &Gone) -> String {
         match gone {

@@ -4,12 +4,17 @@
 //! - `disk`: the file systems that the machine gets.
 //! - `machine`: QEMU, its console, and the conversation with the guest.
 //! - `session`: one command for a person: `vm run` and `vm shell`.
+//! - `suite`: `vm test`, with `ktap`, `kernel_log` and `report`.
 
 mod console;
 mod disk;
+mod kernel_log;
+mod ktap;
 mod layout;
 mod machine;
+mod report;
 mod session;
+mod suite;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -45,6 +50,8 @@ enum Action {
     Run(session::Run),
     /// Open a shell.
     Shell(session::Shell),
+    /// Run all tests; the last line counts them.
+    Test(suite::Test),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +61,7 @@ fn main() -> ExitCode {
         match arguments.action {
             Action::Run(run) => run.perform(&layout, hardware),
             Action::Shell(shell) => shell.perform(&layout, hardware),
+            Action::Test(test) => test.perform(&layout, hardware),
         }
     });
     result.unwrap_or_else(|error| {

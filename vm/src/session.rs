@@ -60,9 +60,9 @@ impl Run {
             0 => FOREVER,
             seconds => Duration::from_secs(seconds),
         };
-        let command = Command { line: self.command.join(" "), terminal: None };
+        let command = Command::new(&self.command.join(" "));
         let visit = Visit::begin(layout, hardware, &self.shares)?;
-        visit.perform(&Request::Run(command), patience)
+        visit.perform(command, patience)
     }
 }
 
@@ -77,7 +77,7 @@ impl Shell {
         let _raw = RawTerminal::enter()?;
         thread::spawn(move || forward_keys(keys, size));
         let command = Command { line: String::from("exec bash -l"), terminal: Some(size) };
-        visit.perform(&Request::Run(command), FOREVER)
+        visit.perform(command, FOREVER)
     }
 }
 
@@ -106,17 +106,13 @@ impl Visit {
         Ok(Visit { machine, out: (out, folder), scratch })
     }
 
-    fn perform(mut self, request: &Request, patience: Duration) -> Result<ExitCode> {
-        self.machine.send(request)?;
-        let result = loop {
-            match self.machine.event(patience) {
-                Ok(Event::Stdout(data)) => show(&mut std::io::stdout(), &data),
-                Ok(Event::Stderr(data)) => show(&mut std::io::stderr(), &data),
-                Ok(Event::Exit(status)) => break Ok(status),
-                Ok(Event::Ready | Event::KernelLog(_)) => {}
-                Err(gone) => break Err(self.machine.obituary(&gone)),
-            }
-        };
+    fn perform(mut self, command: Command, patience: Duration) -> Result<ExitCode> {
+        let result = self.machine.run(command, patience, |event| match event {
+            Event::Stdout(data) => show(&mut std::io::stdout(), &data),
+            Event::Stderr(data) => show(&mut std::io::stderr(), &data),
+            _ => {}
+        });
+        let result = result.map_err(|gone| self.machine.obituary(&gone));
         match &result {
             Ok(_) => self.machine.power_off()?,
             Err(_) => drop(self.machine),

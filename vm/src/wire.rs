@@ -32,11 +32,18 @@ pub enum Request {
 }
 
 /// A command line for the shell.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Command {
     pub line: String,
     /// Give it a terminal of this size, rather than two pipes.
     pub terminal: Option<Size>,
+}
+
+impl Command {
+    /// A command without a terminal.
+    pub fn new(line: &str) -> Command {
+        Command { line: line.to_owned(), terminal: None }
+    }
 }
 
 /// The size of a terminal.

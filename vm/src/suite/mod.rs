@@ -1,0 +1,114 @@
+//! `vm test`: every test, where it belongs.
+//!
+//! - `host`: the unit tests of the user tools, on the host.
+//! - `kunit`: the unit tests in the kernel, while it boots.
+//! - `selftest`: the kselftest programs, in the machine.
+
+mod host;
+mod kunit;
+mod selftest;
+
+use crate::disk;
+use crate::disk::Disk;
+use crate::layout::Layout;
+use crate::layout::Scratch;
+use crate::machine::Boot;
+use crate::machine::Hardware;
+use crate::machine::Machine;
+use crate::report::Report;
+use anyhow::Context;
+use anyhow::Result;
+use clap::Args;
+use glob::Pattern;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Args)]
+pub struct Test {
+    /// Only tests, suites and programs that match this pattern.
+    #[arg(long, env = "T", default_value = "*", value_name = "GLOB")]
+    tests: String,
+
+    /// A test that says nothing for so many seconds hangs.
+    #[arg(long, env = "PATIENCE", default_value_t = 120, value_name = "SECONDS")]
+    patience: u64,
+
+    /// Leave the unit tests of the user tools out.
+    #[arg(long)]
+    no_host: bool,
+}
+
+impl Test {
+    pub fn perform(self, layout: &Layout, hardware: &Hardware) -> Result<ExitCode> {
+        let wanted = Wanted(Pattern::new(&self.tests).context("T is not a pattern")?);
+        let mut report = Report::default();
+        if !self.no_host {
+            host::test(&wanted, &mut report)?;
+        }
+        let mut guest = Guest::new(layout, hardware, Duration::from_secs(self.patience))?;
+        kunit::test(&mut guest, &wanted, &mut report)?;
+        selftest::test(&mut guest, &wanted, &mut report)?;
+        guest.power_off(&mut report);
+        Ok(report.finish())
+    }
+}
+
+/// The tests that were asked for.
+struct Wanted(Pattern);
+
+impl Wanted {
+    /// Whether one of these names of a test, of its suite or of its program
+    /// matches.
+    fn has(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.0.matches(name))
+    }
+
+    fn everything(&self) -> bool {
+        self.0.as_str() == "*"
+    }
+}
+
+/// The machine of the tests, started again when a test has broken it.
+struct Guest<'a> {
+    layout: &'a Layout,
+    hardware: &'a Hardware,
+    patience: Duration,
+    disks: Vec<Disk>,
+    scratch: Scratch,
+    machine: Option<Machine>,
+}
+
+impl<'a> Guest<'a> {
+    fn new(layout: &'a Layout, hardware: &'a Hardware, patience: Duration) -> Result<Guest<'a>> {
+        let scratch = layout.scratch()?;
+        let disks = vec![disk::tools(layout, scratch.path())?];
+        Ok(Guest { layout, hardware, patience, disks, scratch, machine: None })
+    }
+
+    /// Start a machine, whatever became of the last one.
+    fn boot(&mut self, boot: Boot) -> Result<&mut Machine> {
+        self.machine = None;
+        let path = self.scratch.path();
+        let machine = Machine::boot(self.layout, self.hardware, boot, &self.disks, path)?;
+        Ok(self.machine.insert(machine))
+    }
+
+    /// The machine that is there, or a new one.
+    fn machine(&mut self) -> Result<&mut Machine> {
+        match self.machine.is_some() {
+            true => self.machine.as_mut().context("a machine"),
+            false => self.boot(Boot::Quiet),
+        }
+    }
+
+    /// Take the machine for broken.
+    fn bury(&mut self) {
+        self.machine = None;
+    }
+
+    fn power_off(&mut self, report: &mut Report) {
+        if let Some(Err(error)) = self.machine.take().map(Machine::power_off) {
+            report.fail("machine: power off", &error.to_string());
+        }
+    }
+}
