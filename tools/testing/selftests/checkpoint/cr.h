@@ -49,6 +49,9 @@
 /* What a checkpoint says about a thing that it cannot bring back exactly. */
 #define CR_REFUSED	EOPNOTSUPP
 
+/* Whether a call failed since the kernel has no such thing. */
+bool cr_unsupported(int err);
+
 /* Where a descriptor that the driver hands to the tree appears in it. */
 #define CR_INHERITED_FD	100
 
@@ -77,7 +80,10 @@ struct cr_scenario {
 	int refused;
 	const char *log;
 
-	/* In the driver, before the tree starts: a descriptor to inherit. */
+	/*
+	 * In the driver, before the tree starts. Returns a descriptor that the
+	 * tree gets as CR_INHERITED_FD, or -1.
+	 */
 	int (*prepare)(struct cr_run *run);
 
 	/* In the driver: replaces the whole course of the test. */

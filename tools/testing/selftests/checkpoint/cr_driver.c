@@ -101,7 +101,7 @@ static void print_file(const char *path, const char *title)
  * Everything below the test process is its child sooner or later, since it is
  * a subreaper, so its children are all that it has to look at.
  */
-static int for_each_child(void (*fn)(pid_t pid, const char *stat))
+static int each_child(void (*fn)(pid_t pid, const char *stat))
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -151,7 +151,7 @@ static bool reap_all(struct cr_run *run, bool kill_them)
 
 	for (;;) {
 		if (kill_them)
-			for_each_child(kill_child);
+			each_child(kill_child);
 		while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
 			;
 		if (waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD)
@@ -168,7 +168,7 @@ bool cr_kill(struct cr_run *run)
 	if (reap_all(run, true))
 		return true;
 	cr_failed(run, "tasks that cannot be killed");
-	for_each_child(print_child);
+	each_child(print_child);
 	return false;
 }
 
@@ -177,7 +177,7 @@ bool cr_none_left(struct cr_run *run)
 	if (reap_all(run, false))
 		return true;
 	cr_failed(run, "tasks are left that ought to be gone");
-	for_each_child(print_child);
+	each_child(print_child);
 	return false;
 }
 
@@ -215,7 +215,7 @@ static bool await_reply(struct cr_run *run, const char *what, char *reply,
 			no_complaints(run);
 			cr_failed(run, "%s: the victim %s", what,
 				  gone ? "is dead" : "does not answer");
-			for_each_child(print_child);
+			each_child(print_child);
 			return false;
 		}
 		/* What it posted before it died still counts. */
@@ -497,7 +497,7 @@ static void drive(struct cr_run *run)
 
 	if (sc->prepare) {
 		run->inherited = sc->prepare(run);
-		if (run->inherited < 0)
+		if (run->failed || run->skipped)
 			return;
 	}
 	if (sc->drive) {
@@ -599,7 +599,7 @@ int cr_main(int argc, char **argv, const struct cr_scenario *table, size_t len)
 		return victim_main(argv, table, len);
 
 	dry = getenv("CR_DRY");
-	if (!dry && sys_checkpoint(-1, -1, 0, -1) < 0 && errno == ENOSYS)
+	if (!dry && sys_checkpoint(-1, -1, 0, -1) < 0 && cr_unsupported(errno))
 		ksft_exit_skip("this kernel has no checkpoint\n");
 	if (geteuid())
 		ksft_exit_skip("needs to be root\n");

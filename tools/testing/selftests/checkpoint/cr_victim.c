@@ -20,6 +20,12 @@ enum cr_mode cr_mode;
 static enum cr_phase phase;
 static const char * const phase_names[] = { "before", "after", "again" };
 
+bool cr_unsupported(int err)
+{
+	return err == ENOSYS || err == EOPNOTSUPP || err == EAFNOSUPPORT ||
+	       err == ENODEV;
+}
+
 const char *cr_path(const char *name)
 {
 	static __thread char bufs[4][128];

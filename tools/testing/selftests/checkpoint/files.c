@@ -310,7 +310,7 @@ static unsigned char seen[ENTRIES];
 
 static void read_entries(int n, unsigned char *marks, size_t size)
 {
-	static char buf[4096] __attribute__((aligned(8)));
+	static _Alignas(8) char buf[4096];
 	struct dirent64 *entry;
 	long len, at;
 

@@ -12,7 +12,7 @@
 
 #include "cr.h"
 
-#define MB	(1UL << 20)
+#define MB	(1024 * 1024UL)
 
 static size_t page_size;
 
@@ -206,7 +206,7 @@ static void heap_check(enum cr_phase phase)
 }
 
 /* Each look goes deeper down the stack than all before it. */
-static __attribute__((__noinline__)) unsigned char dive(size_t pages)
+static __attribute_noinline__ unsigned char dive(size_t pages)
 {
 	unsigned char frame[4096];
 

@@ -6,64 +6,17 @@
  * it is told to look, it stores what it has then, for the checks.
  */
 #include <pthread.h>
-#include <stdint.h>
-#include <sys/prctl.h>
 
 #include "cr.h"
+#include "registers.h"
 
 #ifdef __x86_64__
 #include <cpuid.h>
 #include <asm/prctl.h>
 
-/* Only the assembly below reads and writes these while the thread spins. */
 int spin_look;
-uint64_t spin_in[64] __attribute__((aligned(64)));
-uint64_t spin_out[64] __attribute__((aligned(64)));
-unsigned int spin_mxcsr_in, spin_mxcsr_out;
-
-void spin_integer(void);
-void spin_flags(void);
-void spin_sse(void);
-void spin_avx(void);
-void spin_x87(void);
-void spin_mxcsr(void);
-
-#define SAVE	"push %rbx\n push %rbp\n push %r12\n push %r13\n" \
-		"push %r14\n push %r15\n"
-#define RESTORE	"pop %r15\n pop %r14\n pop %r13\n pop %r12\n" \
-		"pop %rbp\n pop %rbx\n"
-#define SPIN	"1: cmpl $0, spin_look(%rip)\n je 1b\n"
-#define FUNC(name, body) \
-	".globl " name "\n.type " name ", @function\n" name ":\n" body "ret\n"
-
-#define LOAD(reg, n)	"mov spin_in+8*" #n "(%rip), %" #reg "\n"
-#define STORE(reg, n)	"mov %" #reg ", spin_out+8*" #n "(%rip)\n"
-#define INTEGERS(op) \
-	op(rax, 0) op(rbx, 1) op(rcx, 2) op(rdx, 3) op(rsi, 4) op(rdi, 5) \
-	op(rbp, 6) op(r8, 7) op(r9, 8) op(r10, 9) op(r11, 10) op(r12, 11) \
-	op(r13, 12) op(r14, 13) op(r15, 14)
-
-#define LOADX(n)	"movaps spin_in+16*" #n "(%rip), %xmm" #n "\n"
-#define STOREX(n)	"movaps %xmm" #n ", spin_out+16*" #n "(%rip)\n"
-#define LOADY(n)	"vmovaps spin_in+32*" #n "(%rip), %ymm" #n "\n"
-#define STOREY(n)	"vmovaps %ymm" #n ", spin_out+32*" #n "(%rip)\n"
-#define VECTORS(op) \
-	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) \
-	op(11) op(12) op(13) op(14) op(15)
-
-asm(".text\n"
-    FUNC("spin_integer", SAVE INTEGERS(LOAD) SPIN INTEGERS(STORE) RESTORE)
-    /* The direction and the ID flag: the loop itself changes neither. */
-    FUNC("spin_flags", "pushf\n orq $0x200400, (%rsp)\n popf\n" SPIN
-	 "pushf\n pop %rax\n cld\n mov %rax, spin_out(%rip)\n")
-    FUNC("spin_sse", VECTORS(LOADX) SPIN VECTORS(STOREX))
-    FUNC("spin_avx", VECTORS(LOADY) SPIN VECTORS(STOREY) "vzeroupper\n")
-    FUNC("spin_mxcsr", "ldmxcsr spin_mxcsr_in(%rip)\n" SPIN
-	 "stmxcsr spin_mxcsr_out(%rip)\n")
-    /* Five numbers on the stack, another precision and rounding. */
-    FUNC("spin_x87", "fninit\n fldcw spin_in(%rip)\n"
-	 "fldpi\n fld1\n fldl2e\n fldln2\n fldz\n" SPIN
-	 "fnsave spin_out(%rip)\n fninit\n"));
+_Alignas(64) uint64_t spin_in[64];
+_Alignas(64) uint64_t spin_out[64];
 
 static void (*spin)(void);
 static int looks;
@@ -94,7 +47,6 @@ static void look(void)
 	int n = cr_get(&looks);
 
 	memset(spin_out, 0xee, sizeof(spin_out));
-	spin_mxcsr_out = 0;
 	cr_set(&spin_look, 1);
 	cr_await(&looks, n + 1);
 	cr_set(&spin_look, 0);
@@ -153,14 +105,14 @@ static void avx_check(enum cr_phase phase)
 static void mxcsr_setup(void)
 {
 	/* Flush to zero, round towards zero, a sticky flag. */
-	spin_mxcsr_in = 0x1f80 | 0x8000 | 0x6000 | 0x0020;
+	spin_in[0] = 0x1f80 | 0x8000 | 0x6000 | 0x0020;
 	start(spin_mxcsr);
 }
 
 static void mxcsr_check(enum cr_phase phase)
 {
 	look();
-	CHECK_EQ(spin_mxcsr_out, spin_mxcsr_in);
+	CHECK_EQ((uint32_t)spin_out[0], spin_in[0]);
 }
 
 static uint64_t x87_was[64];

@@ -620,7 +620,7 @@ static void waitid_check(enum cr_phase phase)
 }
 
 /* A parent sleeps in vfork() until its child has gone. */
-static __attribute__((__noinline__)) void do_vfork(void)
+static __attribute_noinline__ void do_vfork(void)
 {
 	pid_t pid = vfork();
 

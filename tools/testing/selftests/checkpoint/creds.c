@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Who a task is, what it may do, and how much. */
+#include <fcntl.h>
+#include <grp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+
+#include "cr.h"
+
+struct identity {
+	uid_t ruid, euid, suid, fsuid;
+	gid_t rgid, egid, sgid, fsgid;
+};
+
+static void identify(struct identity *id)
+{
+	NEED(!getresuid(&id->ruid, &id->euid, &id->suid));
+	NEED(!getresgid(&id->rgid, &id->egid, &id->sgid));
+	id->fsuid = setfsuid(-1);
+	id->fsgid = setfsgid(-1);
+}
+
+static void check_identity(const struct identity *want)
+{
+	struct identity now;
+
+	identify(&now);
+	CHECK_EQ(now.ruid, want->ruid);
+	CHECK_EQ(now.euid, want->euid);
+	CHECK_EQ(now.suid, want->suid);
+	CHECK_EQ(now.fsuid, want->fsuid);
+	CHECK_EQ(now.rgid, want->rgid);
+	CHECK_EQ(now.egid, want->egid);
+	CHECK_EQ(now.sgid, want->sgid);
+	CHECK_EQ(now.fsgid, want->fsgid);
+}
+
+/* Each number is another one, as far as the rules allow that. */
+static void ids_setup(void)
+{
+	NEED(!setresgid(21, 22, 23));
+	setfsgid(24);
+	NEED(!setresuid(11, 12, 13));
+	setfsuid(13);
+}
+
+static void ids_check(enum cr_phase phase)
+{
+	const struct identity want = { 11, 12, 13, 13, 21, 22, 23, 24 };
+
+	check_identity(&want);
+}
+
+static void nobody_setup(void)
+{
+	NEED(!setgroups(0, NULL));
+	NEED(!setresgid(65534, 65534, 65534));
+	NEED(!setresuid(65534, 65534, 65534));
+}
+
+static void nobody_check(enum cr_phase phase)
+{
+	const struct identity nobody = { 65534, 65534, 65534, 65534,
+					 65534, 65534, 65534, 65534 };
+
+	check_identity(&nobody);
+	CHECK_EQ(setuid(0), -1);
+	CHECK_EQ(errno, EPERM);
+	CHECK_EQ(open("/etc/shadow", O_RDONLY), -1);
+}
+
+static const gid_t groups[] = { 5, 70000, 6, 4000000000U, 99 };
+
+static void groups_setup(void)
+{
+	NEED(!setgroups(ARRAY_SIZE(groups), groups));
+}
+
+static void groups_check(enum cr_phase phase)
+{
+	gid_t now[16];
+	size_t i, j, found = 0;
+
+	CHECK_EQ(getgroups(ARRAY_SIZE(now), now), ARRAY_SIZE(groups));
+	for (i = 0; i < ARRAY_SIZE(groups); i++)
+		for (j = 0; j < ARRAY_SIZE(groups); j++)
+			found += now[j] == groups[i];
+	CHECK_EQ(found, ARRAY_SIZE(groups));
+}
+
+struct caps {
+	struct __user_cap_data_struct data[2];
+};
+
+static void get_caps(struct caps *caps)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+
+	NEED(!syscall(SYS_capget, &header, caps->data));
+}
+
+static void set_caps(const struct caps *caps)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+
+	NEED(!syscall(SYS_capset, &header, caps->data));
+}
+
+#define BIT(n)	(1U << (n))
+
+static void capabilities_setup(void)
+{
+	struct caps caps;
+
+	NEED(!prctl(PR_CAPBSET_DROP, CAP_SYS_BOOT));
+	NEED(!prctl(PR_CAPBSET_DROP, CAP_SYSLOG));
+	get_caps(&caps);
+	caps.data[0].permitted = BIT(CAP_CHOWN) | BIT(CAP_KILL) |
+				 BIT(CAP_SETPCAP) | BIT(CAP_NET_RAW);
+	caps.data[0].effective = BIT(CAP_CHOWN) | BIT(CAP_KILL);
+	caps.data[0].inheritable = BIT(CAP_KILL) | BIT(CAP_NET_RAW);
+	caps.data[1] = (struct __user_cap_data_struct){ };
+	set_caps(&caps);
+	NEED(!prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 0, 0));
+}
+
+static void capabilities_check(enum cr_phase phase)
+{
+	struct caps caps;
+
+	get_caps(&caps);
+	CHECK_EQ(caps.data[0].permitted, BIT(CAP_CHOWN) | BIT(CAP_KILL) |
+		 BIT(CAP_SETPCAP) | BIT(CAP_NET_RAW));
+	CHECK_EQ(caps.data[0].effective, BIT(CAP_CHOWN) | BIT(CAP_KILL));
+	CHECK_EQ(caps.data[0].inheritable, BIT(CAP_KILL) | BIT(CAP_NET_RAW));
+	CHECK_EQ(caps.data[1].permitted, 0);
+	CHECK_EQ(caps.data[1].effective, 0);
+	CHECK_EQ(prctl(PR_CAPBSET_READ, CAP_SYS_BOOT), 0);
+	CHECK_EQ(prctl(PR_CAPBSET_READ, CAP_SYSLOG), 0);
+	CHECK_EQ(prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN), 1);
+	CHECK_EQ(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_KILL, 0, 0),
+		 1);
+	CHECK_EQ(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NET_RAW,
+		       0, 0), 0);
+}
+
+static const int securebits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+			      SECBIT_NO_SETUID_FIXUP | SECBIT_KEEP_CAPS;
+
+static void securebits_setup(void)
+{
+	NEED(!prctl(PR_SET_SECUREBITS, securebits));
+}
+
+static void securebits_check(enum cr_phase phase)
+{
+	CHECK_EQ(prctl(PR_GET_SECUREBITS), securebits);
+	CHECK_EQ(prctl(PR_GET_KEEPCAPS), 1);
+	CHECK_EQ(prctl(PR_SET_SECUREBITS, 0), -1);
+	CHECK_EQ(errno, EPERM);
+}
+
+static void no_new_privs_setup(void)
+{
+	CHECK_EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
+	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+static void no_new_privs_check(enum cr_phase phase)
+{
+	CHECK_EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
+}
+
+/* A process of another user below the root, and a thread of another one. */
+struct somebody {
+	int turn;
+	uid_t uid;
+	gid_t gid;
+};
+
+static struct somebody *child, thread;
+
+static void serve(struct somebody *me)
+{
+	for (;;) {
+		if (cr_get(&me->turn) == 1) {
+			me->uid = syscall(SYS_geteuid);
+			me->gid = syscall(SYS_getegid);
+			cr_set(&me->turn, 2);
+		}
+		cr_msleep(2);
+	}
+}
+
+static void other_child(void *arg)
+{
+	NEED(!setresgid(333, 333, 333) && !setresuid(444, 444, 444));
+	serve(child);
+}
+
+static void *other_thread(void *arg)
+{
+	/* The system calls change this thread alone. */
+	NEED(!syscall(SYS_setresgid, 555, 555, 555));
+	NEED(!syscall(SYS_setresuid, 666, 666, 666));
+	serve(&thread);
+	return NULL;
+}
+
+static void check_somebody(struct somebody *who, uid_t uid, gid_t gid)
+{
+	cr_set(&who->turn, 1);
+	cr_await(&who->turn, 2);
+	CHECK_EQ(who->uid, uid);
+	CHECK_EQ(who->gid, gid);
+}
+
+static void others_setup(void)
+{
+	pthread_t id;
+
+	child = cr_shared(sizeof(*child));
+	cr_fork(other_child, NULL);
+	NEED(!pthread_create(&id, NULL, other_thread, NULL));
+}
+
+static void others_check(enum cr_phase phase)
+{
+	check_somebody(child, 444, 333);
+	check_somebody(&thread, 666, 555);
+	CHECK_EQ(geteuid(), 0);
+	CHECK_EQ(getegid(), 0);
+}
+
+/* Limits, soft and hard. */
+static const struct {
+	int what;
+	rlim_t soft, hard;
+} limits[] = {
+	{ RLIMIT_NOFILE, 200, 300 },
+	{ RLIMIT_CORE, 12345, RLIM_INFINITY },
+	{ RLIMIT_FSIZE, 1UL << 32, 1UL << 33 },
+	{ RLIMIT_STACK, 7 << 20, 64 << 20 },
+	{ RLIMIT_SIGPENDING, 77, 78 },
+	{ RLIMIT_CPU, 100000, 200000 },
+};
+
+static void limits_setup(void)
+{
+	struct rlimit limit;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(limits); i++) {
+		limit.rlim_cur = limits[i].soft;
+		limit.rlim_max = limits[i].hard;
+		NEED(!setrlimit(limits[i].what, &limit));
+	}
+}
+
+static void limits_check(enum cr_phase phase)
+{
+	struct rlimit limit;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(limits); i++) {
+		CHECK_EQ(getrlimit(limits[i].what, &limit), 0);
+		CHECK_EQ(limit.rlim_cur, limits[i].soft);
+		CHECK_EQ(limit.rlim_max, limits[i].hard);
+	}
+	/* And they are enforced: descriptor 200 is one too many. */
+	CHECK_EQ(dup2(0, 199), 199);
+	close(199);
+	CHECK_EQ(dup2(0, 200), -1);
+	CHECK_EQ(errno, EBADF);
+}
+
+static void undumpable_setup(void)
+{
+	NEED(!prctl(PR_SET_DUMPABLE, 0));
+}
+
+static void undumpable_check(enum cr_phase phase)
+{
+	CHECK_EQ(prctl(PR_GET_DUMPABLE), 0);
+}
+
+static const struct cr_scenario scenarios[] = {
+	{ "creds.ids", CR_TREE, ids_setup, ids_check },
+	{ "creds.nobody", CR_TREE, nobody_setup, nobody_check },
+	{ "creds.groups", CR_ANY, groups_setup, groups_check },
+	{ "creds.capabilities", CR_TREE, capabilities_setup,
+	  capabilities_check },
+	{ "creds.securebits", CR_ANY, securebits_setup, securebits_check },
+	{ "creds.no_new_privs", CR_ANY, no_new_privs_setup,
+	  no_new_privs_check },
+	{ "creds.child_and_thread", CR_TREE, others_setup, others_check },
+	{ "creds.dumpable", CR_TREE, undumpable_setup, undumpable_check },
+	{ "limits.values", CR_ANY, limits_setup, limits_check },
+};
+
+int main(int argc, char **argv)
+{
+	return cr_main(argc, argv, scenarios, ARRAY_SIZE(scenarios));
+}

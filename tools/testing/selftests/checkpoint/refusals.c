@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What cannot be brought back exactly is refused, by name, and the tree that
+ * was looked at goes on undisturbed. What is learned later moves from here to
+ * the scenarios that bring it back.
+ */
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/perf_event.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/fanotify.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "cr.h"
+
+static int fd;
+
+/* Each look finds what setup() has made still at work. */
+static void fd_check(enum cr_phase phase)
+{
+	CHECK(fcntl(fd, F_GETFD) >= 0);
+}
+
+static void need_fd(const char *what)
+{
+	if (fd < 0 && cr_unsupported(errno))
+		cr_skip("%s: %s", what, strerror(errno));
+	NEED(fd >= 0);
+}
+
+/* Files of kinds that are not known */
+static void inotify_setup(void)
+{
+	fd = inotify_init();
+	need_fd("inotify");
+	NEED(inotify_add_watch(fd, cr_dir, IN_CREATE) > 0);
+}
+
+static void inotify_check(enum cr_phase phase)
+{
+	char buf[512];
+
+	cr_write_file(cr_path("new"), "", 0);
+	CHECK(read(fd, buf, sizeof(buf)) > 0);
+	NEED(!unlink(cr_path("new")));
+}
+
+static void fanotify_setup(void)
+{
+	fd = fanotify_init(FAN_CLASS_NOTIF, O_RDONLY);
+	need_fd("fanotify");
+}
+
+static void signalfd_setup(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	fd = signalfd(-1, &set, 0);
+	need_fd("signalfd");
+}
+
+static void timerfd_setup(void)
+{
+	fd = timerfd_create(CLOCK_MONOTONIC, 0);
+	need_fd("timerfd");
+}
+
+static void io_uring_setup(void)
+{
+	struct io_uring_params params = { };
+
+	fd = syscall(SYS_io_uring_setup, 4, &params);
+	need_fd("io_uring");
+}
+
+static void perf_setup(void)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+	};
+
+	fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+	need_fd("perf_event_open");
+}
+
+static void memfd_setup(void)
+{
+	fd = memfd_create("without a name", 0);
+	need_fd("memfd");
+}
+
+static void pidfd_setup(void)
+{
+	fd = syscall(SYS_pidfd_open, getpid(), 0);
+	need_fd("pidfd");
+}
+
+static void userfaultfd_setup(void)
+{
+	fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	need_fd("userfaultfd");
+}
+
+static void proc_setup(void)
+{
+	fd = open("/proc/self/maps", O_RDONLY);
+	need_fd("/proc");
+}
+
+/* Sockets, of families that need not be there otherwise */
+static void netlink_setup(void)
+{
+	fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	need_fd("netlink");
+}
+
+static void unix_setup(void)
+{
+	int fds[2];
+
+	fd = socketpair(AF_UNIX, SOCK_STREAM, 0, fds);
+	need_fd("unix sockets");
+	fd = fds[0];
+}
+
+static void inet_setup(void)
+{
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	need_fd("inet sockets");
+}
+
+/* Files without a name, or with a claim on them */
+static int make(const char *name)
+{
+	int n = open(cr_path(name), O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	NEED(n >= 0);
+	NEED(write(n, name, strlen(name)) == (ssize_t)strlen(name));
+	return n;
+}
+
+static void deleted_setup(void)
+{
+	fd = make("gone");
+	NEED(!unlink(cr_path("gone")));
+}
+
+static void deleted_check(enum cr_phase phase)
+{
+	char buf[8] = "";
+
+	CHECK_EQ(pread(fd, buf, 4, 0), 4);
+	CHECK_STR(buf, "gone");
+}
+
+static char *mapped;
+
+static void deleted_mapping_setup(void)
+{
+	fd = make("gone");
+	mapped = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	NEED(mapped != MAP_FAILED);
+	NEED(!close(fd));
+	NEED(!unlink(cr_path("gone")));
+}
+
+static void deleted_mapping_check(enum cr_phase phase)
+{
+	CHECK_MEM(mapped, "gone", 4);
+}
+
+static void deleted_cwd_setup(void)
+{
+	NEED(!mkdir(cr_path("gone"), 0755) && !chdir(cr_path("gone")));
+	NEED(!rmdir(cr_path("gone")));
+}
+
+static void deleted_cwd_check(enum cr_phase phase)
+{
+	struct stat st;
+
+	CHECK_EQ(stat(".", &st), 0);
+	CHECK_EQ(st.st_nlink, 0);
+}
+
+static void flock_setup(void)
+{
+	fd = make("locked");
+	NEED(!flock(fd, LOCK_EX));
+}
+
+static void flock_check(enum cr_phase phase)
+{
+	int n = open(cr_path("locked"), O_RDWR);
+
+	CHECK_EQ(flock(n, LOCK_EX | LOCK_NB), -1);
+	CHECK_EQ(errno, EWOULDBLOCK);
+	close(n);
+}
+
+static void posix_lock_setup(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_len = 3 };
+
+	fd = make("locked");
+	NEED(!fcntl(fd, F_SETLK, &lock));
+}
+
+static void posix_lock_check(enum cr_phase phase)
+{
+	struct flock lock = { .l_type = F_RDLCK };
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(fcntl(fd, F_GETLK, &lock) || lock.l_type != F_WRLCK ||
+		      lock.l_len != 3);
+	cr_reap(pid, 0);
+}
+
+static void ofd_lock_setup(void)
+{
+	struct flock lock = { .l_type = F_WRLCK };
+
+	fd = make("locked");
+	NEED(!fcntl(fd, F_OFD_SETLK, &lock));
+}
+
+static void lease_setup(void)
+{
+	fd = make("leased");
+	NEED(!fcntl(fd, F_SETLEASE, F_WRLCK));
+}
+
+static void lease_check(enum cr_phase phase)
+{
+	CHECK_EQ(fcntl(fd, F_GETLEASE), F_WRLCK);
+}
+
+static void owner_setup(void)
+{
+	fd = make("owned");
+	NEED(!fcntl(fd, F_SETOWN, getpid()));
+}
+
+static void owner_check(enum cr_phase phase)
+{
+	CHECK_EQ(fcntl(fd, F_GETOWN), getpid());
+}
+
+/* Mappings */
+static void perf_mapping_setup(void)
+{
+	perf_setup();
+	mapped = mmap(NULL, 2 * sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED,
+		      fd, 0);
+	NEED(mapped != MAP_FAILED);
+	NEED(!close(fd));
+}
+
+static void mapping_check(enum cr_phase phase)
+{
+	CHECK_EQ(msync(mapped, 1, MS_ASYNC), 0);
+}
+
+static void secret_setup(void)
+{
+	fd = syscall(SYS_memfd_secret, 0);
+	need_fd("memfd_secret");
+	NEED(!ftruncate(fd, 4096));
+	mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	NEED(mapped != MAP_FAILED);
+	NEED(!close(fd));
+	strcpy(mapped, "secret");
+}
+
+static void secret_check(enum cr_phase phase)
+{
+	CHECK_STR(mapped, "secret");
+}
+
+static void sysv_shm_setup(void)
+{
+	int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+
+	if (id < 0 && cr_unsupported(errno))
+		cr_skip("no SysV shared memory");
+	NEED(id >= 0);
+	mapped = shmat(id, NULL, 0);
+	NEED(mapped != (void *)-1);
+	NEED(!shmctl(id, IPC_RMID, NULL));
+	strcpy(mapped, "secret");
+}
+
+/* Timers */
+static timer_t timer;
+
+static void posix_timer_setup(void)
+{
+	struct itimerspec spec = { .it_value.tv_sec = 1000 };
+
+	signal(SIGALRM, SIG_IGN);
+	NEED(!timer_create(CLOCK_MONOTONIC, NULL, &timer));
+	NEED(!timer_settime(timer, 0, &spec, NULL));
+}
+
+static void posix_timer_check(enum cr_phase phase)
+{
+	struct itimerspec spec;
+
+	CHECK_EQ(timer_gettime(timer, &spec), 0);
+	CHECK(spec.it_value.tv_sec > 900);
+}
+
+static void itimer_setup(void)
+{
+	struct itimerval value = { .it_value.tv_sec = 1000 };
+
+	NEED(!setitimer(ITIMER_REAL, &value, NULL));
+}
+
+static void itimer_check(enum cr_phase phase)
+{
+	struct itimerval value;
+
+	CHECK_EQ(getitimer(ITIMER_REAL, &value), 0);
+	CHECK(value.it_value.tv_sec > 900);
+}
+
+/* What has been done to a task, or by it */
+static void seccomp_setup(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K,
+					    SECCOMP_RET_ALLOW);
+	struct sock_fprog program = { .len = 1, .filter = &allow };
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		cr_skip("no seccomp filters");
+}
+
+static void seccomp_check(enum cr_phase phase)
+{
+	CHECK_EQ(prctl(PR_GET_SECCOMP), SECCOMP_MODE_FILTER);
+}
+
+static void pause_child(void *arg)
+{
+	for (;;)
+		pause();
+}
+
+static pid_t child;
+
+static void traced_setup(void)
+{
+	child = cr_fork(pause_child, NULL);
+	NEED(!ptrace(PTRACE_SEIZE, child, 0, 0));
+}
+
+static void traced_check(enum cr_phase phase)
+{
+	int status;
+
+	CHECK_EQ(ptrace(PTRACE_INTERRUPT, child, 0, 0), 0);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK(WIFSTOPPED(status));
+	CHECK_EQ(ptrace(PTRACE_CONT, child, 0, 0), 0);
+}
+
+static void sem_undo_setup(void)
+{
+	struct sembuf op = { .sem_op = 1, .sem_flg = SEM_UNDO };
+
+	fd = semget(IPC_PRIVATE, 1, IPC_CREAT | 0600);
+	if (fd < 0 && cr_unsupported(errno))
+		cr_skip("no SysV semaphores");
+	NEED(fd >= 0);
+	NEED(!semop(fd, &op, 1));
+}
+
+/* Gone with the undo, but for what is not in a namespace of its own. */
+static void sem_undo_check(enum cr_phase phase)
+{
+	CHECK_EQ(semctl(fd, 0, GETVAL), 1);
+	if (phase == CR_AFTER)
+		CHECK_EQ(semctl(fd, 0, IPC_RMID), 0);
+}
+
+/* A child in a namespace that cannot be made again */
+static void unshare_in_child(int flags)
+{
+	int *ready = cr_shared(sizeof(*ready));
+
+	child = fork();
+	NEED(child >= 0);
+	if (!child) {
+		cr_set(ready, unshare(flags) ? 2 : 1);
+		pause_child(NULL);
+	}
+	while (!cr_get(ready))
+		cr_msleep(2);
+	if (cr_get(ready) == 2)
+		cr_skip("no such namespace");
+}
+
+static void mount_ns_setup(void)
+{
+	unshare_in_child(CLONE_NEWNS);
+}
+
+static void net_ns_setup(void)
+{
+	unshare_in_child(CLONE_NEWNET);
+}
+
+static void user_ns_setup(void)
+{
+	unshare_in_child(CLONE_NEWUSER);
+}
+
+static void child_check(enum cr_phase phase)
+{
+	CHECK_EQ(kill(child, 0), 0);
+	CHECK_EQ(waitpid(child, NULL, WNOHANG), 0);
+}
+
+/* A tracer that is not in the tree */
+static void tracer_setup(void)
+{
+}
+
+static void tracer_drive(struct cr_run *run)
+{
+	char path[80];
+	pid_t tracer;
+	long ret;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE))
+		return;
+	snprintf(path, sizeof(path), "%s/traced", run->dir);
+	tracer = fork();
+	if (!tracer) {
+		if (!ptrace(PTRACE_SEIZE, run->root, 0, 0))
+			cr_write_file(path, "", 0);
+		pause_child(NULL);
+	}
+	while (access(path, F_OK) && !waitpid(tracer, NULL, WNOHANG))
+		cr_msleep(2);
+	ret = cr_try_checkpoint(run, "image", 0);
+	if (ret != -CR_REFUSED)
+		cr_failed(run, "checkpoint of a traced task gave %ld", ret);
+	if (!cr_log_has(run, "ptrace"))
+		cr_failed(run, "the log does not name ptrace");
+	kill(tracer, SIGKILL);
+	waitpid(tracer, NULL, 0);
+	cr_check(run, CR_AFTER);
+}
+
+/*
+ * Leaks: the container shares something with the driver, which could not have
+ * it again after a restart.
+ */
+static int leak_pipe(struct cr_run *run)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC)) {
+		cr_failed(run, "no pipe");
+		return -1;
+	}
+	return fds[1];
+}
+
+static void inherited_setup(void)
+{
+	fd = CR_INHERITED_FD;
+	NEED(fcntl(fd, F_GETFD) >= 0);
+}
+
+static void leak_pipe_check(enum cr_phase phase)
+{
+	CHECK_EQ(write(fd, "x", 1), 1);
+}
+
+static int leak_file(struct cr_run *run)
+{
+	char path[80];
+	int n;
+
+	snprintf(path, sizeof(path), "%s/shared-file", run->dir);
+	n = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (n < 0)
+		cr_failed(run, "no file");
+	return n;
+}
+
+static const struct cr_scenario scenarios[] = {
+#define REFUSED(name, setup, check, text) \
+	{ "refused." name, CR_TREE, setup, check, CR_REFUSED, text }
+	REFUSED("inotify", inotify_setup, inotify_check, "inotify"),
+	REFUSED("fanotify", fanotify_setup, fd_check, "fanotify"),
+	REFUSED("signalfd", signalfd_setup, fd_check, "signalfd"),
+	REFUSED("timerfd", timerfd_setup, fd_check, "timerfd"),
+	REFUSED("io_uring", io_uring_setup, fd_check, "io_uring"),
+	REFUSED("perf_event", perf_setup, fd_check, "perf"),
+	REFUSED("memfd", memfd_setup, fd_check, "without a name"),
+	REFUSED("pidfd", pidfd_setup, fd_check, "pidfd"),
+	REFUSED("userfaultfd", userfaultfd_setup, fd_check, "userfault"),
+	REFUSED("proc_file", proc_setup, fd_check, "/maps"),
+	REFUSED("netlink_socket", netlink_setup, fd_check, "socket"),
+	REFUSED("unix_socket", unix_setup, fd_check, "socket"),
+	REFUSED("inet_socket", inet_setup, fd_check, "socket"),
+	REFUSED("deleted_file", deleted_setup, deleted_check, "/gone"),
+	REFUSED("deleted_mapping", deleted_mapping_setup,
+		deleted_mapping_check, "/gone"),
+	REFUSED("deleted_cwd", deleted_cwd_setup, deleted_cwd_check, "/gone"),
+	REFUSED("flock", flock_setup, flock_check, "lock"),
+	REFUSED("posix_lock", posix_lock_setup, posix_lock_check, "lock"),
+	REFUSED("ofd_lock", ofd_lock_setup, fd_check, "lock"),
+	REFUSED("lease", lease_setup, lease_check, "lease"),
+	REFUSED("owner", owner_setup, owner_check, "F_SETOWN"),
+	REFUSED("perf_mapping", perf_mapping_setup, mapping_check, "perf"),
+	REFUSED("secret_memory", secret_setup, secret_check, "secret"),
+	REFUSED("sysv_shm", sysv_shm_setup, secret_check, "SYSV"),
+	REFUSED("posix_timer", posix_timer_setup, posix_timer_check, "timer"),
+	REFUSED("itimer", itimer_setup, itimer_check, "timer"),
+	REFUSED("seccomp", seccomp_setup, seccomp_check, "seccomp"),
+	REFUSED("traced_child", traced_setup, traced_check, "ptrace"),
+	REFUSED("sem_undo", sem_undo_setup, sem_undo_check, "SEM_UNDO"),
+	REFUSED("mount_namespace", mount_ns_setup, child_check, "mount"),
+	REFUSED("net_namespace", net_ns_setup, child_check, "net"),
+	REFUSED("user_namespace", user_ns_setup, child_check, "user"),
+	{ "refused.tracer", CR_TREE, tracer_setup, NULL,
+	  .drive = tracer_drive },
+	{ "leak.pipe", CR_CONTAINER, inherited_setup, leak_pipe_check,
+	  EBUSY, "pipe", .prepare = leak_pipe },
+	{ "leak.file", CR_CONTAINER, inherited_setup, fd_check,
+	  EBUSY, "shared-file", .prepare = leak_file },
+};
+
+int main(int argc, char **argv)
+{
+	return cr_main(argc, argv, scenarios, ARRAY_SIZE(scenarios));
+}
