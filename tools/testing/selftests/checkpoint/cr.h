@@ -130,6 +130,7 @@ bool cr_start(struct cr_run *run);
 bool cr_check(struct cr_run *run, enum cr_phase phase);
 bool cr_kill(struct cr_run *run);
 bool cr_none_left(struct cr_run *run);
+int cr_count_children(void);
 
 /* Both make the log file anew; the plain ones do not report a failure. */
 long cr_try_checkpoint(struct cr_run *run, const char *image,

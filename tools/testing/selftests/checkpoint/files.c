@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <linux/sched.h>
@@ -310,14 +311,14 @@ static unsigned char seen[ENTRIES];
 
 static void read_entries(int n, unsigned char *marks, size_t size)
 {
-	static _Alignas(8) char buf[4096];
+	static uint64_t buf[512];
 	struct dirent64 *entry;
 	long len, at;
 
 	len = syscall(SYS_getdents64, n, buf, size);
 	CHECK(len >= 0);
 	for (at = 0; at < len; at += entry->d_reclen) {
-		entry = (void *)(buf + at);
+		entry = (void *)((char *)buf + at);
 		if (!strncmp(entry->d_name, "entry", 5))
 			marks[atoi(entry->d_name + 5)]++;
 	}

@@ -15,8 +15,8 @@
 #include <asm/prctl.h>
 
 int spin_look;
-_Alignas(64) uint64_t spin_in[64];
-_Alignas(64) uint64_t spin_out[64];
+uint64_t spin_in[64];
+uint64_t spin_out[64];
 
 static void (*spin)(void);
 static int looks;

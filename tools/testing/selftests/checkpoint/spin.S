@@ -72,15 +72,15 @@ function spin_flags
 	ret
 
 function spin_sse
-	vectors	movaps, xmm, 16, load
+	vectors	movups, xmm, 16, load
 	spin
-	vectors	movaps, xmm, 16, store
+	vectors	movups, xmm, 16, store
 	ret
 
 function spin_avx
-	vectors	vmovaps, ymm, 32, load
+	vectors	vmovups, ymm, 32, load
 	spin
-	vectors	vmovaps, ymm, 32, store
+	vectors	vmovups, ymm, 32, store
 	vzeroupper
 	ret
 

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the two system calls accept, refuse, and leave behind. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "cr.h"
+
+/* A tree that is worth saving: memory, a child, and an open file. */
+static unsigned char data[10000];
+static int *beat, fd;
+
+static void child(void *arg)
+{
+	for (;;) {
+		cr_set(beat, cr_get(beat) + 1);
+		cr_msleep(2);
+	}
+}
+
+static void tree_setup(void)
+{
+	cr_pattern(data, sizeof(data), 1);
+	beat = cr_shared(sizeof(*beat));
+	cr_fork(child, NULL);
+	cr_write_file(cr_path("open-file"), data, sizeof(data));
+	fd = open(cr_path("open-file"), O_RDONLY);
+	NEED(fd >= 0);
+	NEED(lseek(fd, 777, SEEK_SET) == 777);
+}
+
+static void tree_check(enum cr_phase phase)
+{
+	int n = cr_get(beat), i;
+
+	CHECK_PATTERN(data, sizeof(data), 1);
+	for (i = 0; i < 5000 && cr_get(beat) == n; i++)
+		cr_msleep(2);
+	CHECK(cr_get(beat) != n);
+	CHECK_EQ(lseek(fd, 0, SEEK_CUR), 777);
+}
+
+static void alone_setup(void)
+{
+	cr_pattern(data, sizeof(data), 1);
+}
+
+static void alone_check(enum cr_phase phase)
+{
+	CHECK_PATTERN(data, sizeof(data), 1);
+}
+
+static void expect(struct cr_run *run, const char *what, long ret, int err)
+{
+	if (ret != -err)
+		cr_failed(run, "%s gave %ld (%s), not %d (%s)", what, ret,
+			  ret < 0 ? strerror(-ret) : "success", -err,
+			  strerror(err));
+}
+
+static bool start(struct cr_run *run)
+{
+	return cr_start(run) && cr_check(run, CR_BEFORE);
+}
+
+/* Started, saved, and killed. */
+static bool save(struct cr_run *run)
+{
+	return start(run) && cr_checkpoint(run, "image", CHECKPOINT_KILL) &&
+	       cr_none_left(run);
+}
+
+static const char *run_path(struct cr_run *run, const char *name)
+{
+	static char buf[128];
+
+	snprintf(buf, sizeof(buf), "%s/%s", run->dir, name);
+	return buf;
+}
+
+static long checkpoint(pid_t pid, int n, unsigned long flags, int logfd)
+{
+	return sys_checkpoint(pid, n, flags, logfd) < 0 ? -errno : 1;
+}
+
+static long restart(pid_t pid, int n, unsigned long flags, int logfd)
+{
+	return sys_restart(pid, n, flags, logfd) < 0 ? -errno : 1;
+}
+
+static void arguments_drive(struct cr_run *run)
+{
+	int rd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int wr = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int path = open("/dev/null", O_PATH | O_CLOEXEC);
+	const int tree = CHECKPOINT_SUBTREE;
+	pid_t gone;
+
+	if (!start(run))
+		return;
+	gone = fork();
+	if (!gone)
+		_exit(0);
+	waitpid(gone, NULL, 0);
+
+	expect(run, "an unknown flag",
+	       checkpoint(run->root, wr, tree | 1UL << 30, -1), EINVAL);
+#if __BITS_PER_LONG == 64
+	expect(run, "an unknown high flag",
+	       checkpoint(run->root, wr, tree | 1UL << 40, -1), EINVAL);
+#endif
+	expect(run, "a dead pid", checkpoint(gone, wr, tree, -1), ESRCH);
+	expect(run, "a negative pid", checkpoint(-5, wr, tree, -1), ESRCH);
+	expect(run, "fd -1", checkpoint(run->root, -1, tree, -1), EBADF);
+	expect(run, "fd 999", checkpoint(run->root, 999, tree, -1), EBADF);
+	expect(run, "a fd for reading", checkpoint(run->root, rd, tree, -1),
+	       EBADF);
+	expect(run, "a fd for paths", checkpoint(run->root, path, tree, -1),
+	       EBADF);
+	expect(run, "logfd 999", checkpoint(run->root, wr, tree, 999), EBADF);
+	expect(run, "a logfd for reading",
+	       checkpoint(run->root, wr, tree, rd), EBADF);
+	expect(run, "a container that is none",
+	       checkpoint(run->root, wr, 0, -1), EINVAL);
+
+	expect(run, "restart with an unknown flag",
+	       restart(0, rd, 1UL << 30, -1), EINVAL);
+	expect(run, "restart of fd -1", restart(0, -1, 0, -1), EBADF);
+	expect(run, "restart of a fd for writing", restart(0, wr, 0, -1),
+	       EBADF);
+	expect(run, "restart with logfd 999", restart(0, rd, 0, 999), EBADF);
+	expect(run, "restart of nothing", restart(0, rd, 0, -1), EINVAL);
+	close(rd);
+	close(wr);
+	close(path);
+
+	/* After all that it is as it was. */
+	cr_check(run, CR_AFTER);
+}
+
+static void no_log_drive(struct cr_run *run)
+{
+	int n = open(run_path(run, "image"), O_RDWR | O_CREAT | O_CLOEXEC,
+		     0600);
+	long id[2];
+	size_t i;
+
+	if (!start(run))
+		return;
+	for (i = 0; i < 2; i++) {
+		if (ftruncate(n, 0) || lseek(n, 0, SEEK_SET))
+			cr_failed(run, "cannot rewind");
+		id[i] = sys_checkpoint(run->root, n, CHECKPOINT_SUBTREE, -1);
+	}
+	if (id[0] <= 0 || id[1] <= 0 || id[0] == id[1])
+		cr_failed(run, "ids are %ld and %ld", id[0], id[1]);
+	if (!cr_kill(run))
+		return;
+	if (lseek(n, 0, SEEK_SET))
+		cr_failed(run, "cannot rewind");
+	run->root = sys_restart(0, n, 0, -1);
+	close(n);
+	if (run->root <= 0)
+		cr_failed(run, "restart: %s", strerror(errno));
+	else
+		cr_check(run, CR_AGAIN);
+}
+
+/* An image that cannot be written costs the tree nothing. */
+static void full_disk_drive(struct cr_run *run)
+{
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	int fds[2];
+
+	if (!start(run) || pipe2(fds, O_CLOEXEC))
+		return cr_failed(run, "no pipe");
+	expect(run, "a full disk",
+	       checkpoint(run->root, full, CHECKPOINT_SUBTREE, -1), ENOSPC);
+	expect(run, "a full disk, to be killed",
+	       checkpoint(run->root, full,
+			  CHECKPOINT_SUBTREE | CHECKPOINT_KILL, -1), ENOSPC);
+	signal(SIGPIPE, SIG_IGN);
+	close(fds[0]);
+	expect(run, "a broken pipe",
+	       checkpoint(run->root, fds[1], CHECKPOINT_SUBTREE, -1), EPIPE);
+	close(fds[1]);
+	close(full);
+	cr_check(run, CR_AFTER);
+}
+
+/* Nothing is ever sought: an image may come and go through a pipe. */
+static void copy(int from, int to)
+{
+	static char buf[65536];
+	ssize_t n;
+
+	while ((n = read(from, buf, sizeof(buf))) > 0)
+		if (write(to, buf, n) != n)
+			_exit(1);
+	_exit(0);
+}
+
+static pid_t copier(int from, int to, int other)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		close(other);
+		copy(from, to);
+	}
+	return pid;
+}
+
+static void stream_drive(struct cr_run *run)
+{
+	int n = open(run_path(run, "image"), O_RDWR | O_CREAT | O_CLOEXEC,
+		     0600);
+	int fds[2];
+	pid_t pid;
+	long ret;
+
+	if (!start(run) || n < 0 || pipe2(fds, O_CLOEXEC))
+		return cr_failed(run, "no image or no pipe");
+	pid = copier(fds[0], n, fds[1]);
+	ret = checkpoint(run->root, fds[1],
+			 CHECKPOINT_SUBTREE | CHECKPOINT_KILL, -1);
+	close(fds[0]);
+	close(fds[1]);
+	waitpid(pid, NULL, 0);
+	expect(run, "a checkpoint into a pipe", ret, -1);
+	if (!cr_none_left(run))
+		return;
+
+	if (lseek(n, 0, SEEK_SET) || pipe2(fds, O_CLOEXEC))
+		return cr_failed(run, "no second pipe");
+	pid = copier(n, fds[1], fds[0]);
+	close(fds[1]);
+	run->root = sys_restart(0, fds[0], 0, -1);
+	if (run->root < 0)
+		return cr_failed(run, "restart from a pipe: %s",
+				 strerror(errno));
+	close(fds[0]);
+	close(n);
+	waitpid(pid, NULL, 0);
+	cr_check(run, CR_AGAIN);
+}
+
+/* One image can be restarted as often as one likes. */
+static void twice_drive(struct cr_run *run)
+{
+	if (!save(run))
+		return;
+	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN) &&
+	       cr_kill(run) &&
+	       cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+}
+
+/* A restarted tree can be saved and restarted again. */
+static void again_drive(struct cr_run *run)
+{
+	int i;
+
+	if (!start(run))
+		return;
+	for (i = 0; i < 4; i++)
+		if (!cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
+		    !cr_none_left(run) || !cr_restart(run, "image", 0) ||
+		    !cr_check(run, CR_AGAIN))
+			return;
+}
+
+/* Pids that are in use cannot be had: all or nothing. */
+static void kill_original(struct cr_run *run)
+{
+	kill(run->root, SIGKILL);
+	waitpid(run->root, NULL, 0);
+}
+
+static void pid_taken_drive(struct cr_run *run)
+{
+	if (!start(run) || !cr_checkpoint(run, "image", 0))
+		return;
+	expect(run, "restart beside the original",
+	       cr_try_restart(run, "image", 0), EEXIST);
+	cr_check(run, CR_AFTER);
+	/* Only the original and its child are there. */
+	kill_original(run);
+	if (cr_count_children() != 1)
+		cr_failed(run, "%d tasks are left", cr_count_children());
+}
+
+/* The same when only one of several is taken: by the child of the root. */
+static void child_pid_taken_drive(struct cr_run *run)
+{
+	if (!start(run) || !cr_checkpoint(run, "image", 0))
+		return;
+	/* The child is left alone, with its number. */
+	kill_original(run);
+	expect(run, "restart beside a child", cr_try_restart(run, "image", 0),
+	       EEXIST);
+	if (cr_count_children() != 1)
+		cr_failed(run, "%d tasks are left", cr_count_children());
+	if (!cr_kill(run))
+		return;
+	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+}
+
+/* A file that has gone in between. */
+static void lost_file_drive(struct cr_run *run)
+{
+	if (!save(run))
+		return;
+	if (rename(run_path(run, "open-file"), "/tmp/cr-elsewhere"))
+		return cr_failed(run, "cannot rename");
+	expect(run, "restart without the file",
+	       cr_try_restart(run, "image", 0), ENOENT);
+	if (!cr_log_has(run, "open-file"))
+		cr_failed(run, "the log does not name the file");
+	if (cr_count_children())
+		cr_failed(run, "a failed restart left tasks");
+	if (rename("/tmp/cr-elsewhere", run_path(run, "open-file")))
+		return cr_failed(run, "cannot rename back");
+	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+}
+
+/* Somebody without rights, in a child: gives the errno of what it does. */
+static int as_nobody(struct cr_run *run, bool do_restart)
+{
+	const char *path = run_path(run, "image");
+	int n = open(path, do_restart ? O_RDONLY : O_WRONLY | O_CREAT, 0666);
+	int status;
+	pid_t pid;
+	long ret;
+
+	pid = fork();
+	if (!pid) {
+		if (n < 0 || setgid(65534) || setuid(65534))
+			_exit(255);
+		if (do_restart)
+			ret = sys_restart(0, n, 0, -1);
+		else
+			ret = sys_checkpoint(run->root, n, CHECKPOINT_SUBTREE,
+					     -1);
+		_exit(ret < 0 ? errno : 0);
+	}
+	close(n);
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 254;
+}
+
+static void unprivileged_drive(struct cr_run *run)
+{
+	if (!start(run))
+		return;
+	expect(run, "checkpoint of root's process by nobody",
+	       -as_nobody(run, false), EPERM);
+	if (!cr_check(run, CR_AFTER) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
+	    !cr_none_left(run))
+		return;
+	expect(run, "restart of root's process by nobody",
+	       -as_nobody(run, true), EPERM);
+	if (cr_count_children())
+		cr_failed(run, "a failed restart left tasks");
+}
+
+/* A frozen tree does nothing until it is let go. */
+static bool is_frozen(struct cr_run *run)
+{
+	const char *text = "0";
+	int n = open(run_path(run, "command"), O_WRONLY | O_CREAT | O_CLOEXEC,
+		     0644);
+	bool frozen;
+
+	if (n < 0 || write(n, text, 1) != 1)
+		cr_failed(run, "cannot write a command");
+	close(n);
+	cr_msleep(300);
+	frozen = !access(run_path(run, "command"), F_OK);
+	unlink(run_path(run, "command"));
+	return frozen;
+}
+
+static void thaw(struct cr_run *run)
+{
+	long ret = sys_checkpoint(run->root, -1,
+				  CHECKPOINT_THAW | cr_mode_flags(run->mode),
+				  -1);
+
+	if (ret < 0)
+		cr_failed(run, "cannot let it go: %s", strerror(errno));
+}
+
+static void leave_frozen_drive(struct cr_run *run)
+{
+	if (!start(run) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_LEAVE_FROZEN))
+		return;
+	if (!is_frozen(run))
+		cr_failed(run, "it was not left frozen");
+	thaw(run);
+	cr_check(run, CR_AFTER);
+}
+
+/* What is left frozen can be killed. */
+static void kill_frozen_drive(struct cr_run *run)
+{
+	(void)(start(run) &&
+	       cr_checkpoint(run, "image", CHECKPOINT_LEAVE_FROZEN) &&
+	       cr_kill(run));
+}
+
+static void restart_frozen_drive(struct cr_run *run)
+{
+	if (!save(run) || !cr_restart(run, "image", RESTART_FROZEN))
+		return;
+	if (!is_frozen(run))
+		cr_failed(run, "it was not left frozen");
+	thaw(run);
+	cr_check(run, CR_AGAIN);
+}
+
+/* The kernel chooses the numbers when it is asked to. */
+static void new_pids_drive(struct cr_run *run)
+{
+	pid_t old;
+
+	if (!save(run))
+		return;
+	old = run->root;
+	run->root = 0;
+	if (!cr_restart(run, "image", RESTART_NEW_PIDS))
+		return;
+	if (run->root == old)
+		cr_failed(run, "the number is still %d", old);
+	cr_check(run, CR_AGAIN);
+}
+
+/* The caller becomes the task that was saved. */
+static void task_self_drive(struct cr_run *run)
+{
+	int n, logfd;
+	pid_t pid;
+
+	if (!save(run))
+		return;
+	n = open(run_path(run, "image"), O_RDONLY | O_CLOEXEC);
+	logfd = open(run_path(run, "log"), O_WRONLY | O_CREAT | O_CLOEXEC,
+		     0600);
+	pid = fork();
+	if (!pid) {
+		sys_restart(0, n, RESTART_TASKSELF, logfd);
+		_exit(errno);
+	}
+	close(n);
+	close(logfd);
+	run->root = pid;
+	cr_check(run, CR_AGAIN);
+}
+
+static void stats_drive(struct cr_run *run)
+{
+	if (!start(run) || !cr_checkpoint(run, "image", CHECKPOINT_STATS))
+		return;
+	if (!cr_log_has(run, "frozen"))
+		cr_failed(run, "the log does not tell the frozen time");
+	cr_check(run, CR_AFTER);
+}
+
+static const struct cr_scenario scenarios[] = {
+#define DRIVEN(name, modes, how) \
+	{ "call." name, modes, tree_setup, tree_check, .drive = how }
+	DRIVEN("arguments", CR_SUBTREE, arguments_drive),
+	DRIVEN("no_log", CR_SUBTREE, no_log_drive),
+	DRIVEN("full_disk", CR_SUBTREE, full_disk_drive),
+	DRIVEN("stream", CR_SUBTREE, stream_drive),
+	DRIVEN("restart_twice", CR_TREE, twice_drive),
+	DRIVEN("again_and_again", CR_TREE, again_drive),
+	DRIVEN("pid_taken", CR_SUBTREE, pid_taken_drive),
+	DRIVEN("pid_of_child_taken", CR_SUBTREE, child_pid_taken_drive),
+	DRIVEN("file_is_lost", CR_TREE, lost_file_drive),
+	DRIVEN("unprivileged", CR_SUBTREE, unprivileged_drive),
+	DRIVEN("leave_frozen", CR_TREE, leave_frozen_drive),
+	DRIVEN("kill_frozen", CR_TREE, kill_frozen_drive),
+	DRIVEN("restart_frozen", CR_TREE, restart_frozen_drive),
+	DRIVEN("new_pids", CR_SUBTREE, new_pids_drive),
+	DRIVEN("stats", CR_SUBTREE, stats_drive),
+	{ "call.task_self", CR_SUBTREE, alone_setup, alone_check,
+	  .drive = task_self_drive },
+};
+
+int main(int argc, char **argv)
+{
+	return cr_main(argc, argv, scenarios, ARRAY_SIZE(scenarios));
+}

@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Images that are not what a checkpoint has written. A restart from one gives
+ * a clean error, or tasks that can be killed; it leaves nothing behind, and it
+ * comes to an end.
+ *
+ * The layout that is needed here is that of kernel/checkpoint/format: a header
+ * with the CRC of itself and of the metadata, the metadata as records, page
+ * data, a trailer.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "cr.h"
+
+/* How long one test goes on with new variants. */
+#define BUDGET_NS	(30 * 1000000000ULL)
+
+struct header {
+	char magic[8];
+	uint32_t byte_order;
+	uint32_t format;
+	uint32_t header_crc;
+	uint32_t meta_crc;
+	uint64_t meta_len;
+	unsigned char rest[160];
+};
+
+struct record {
+	uint16_t kind;
+	uint16_t version;
+	uint32_t len;
+	uint32_t object;
+	uint32_t reserved;
+};
+
+static unsigned char *image, *meta;
+static size_t image_len, meta_len;
+static int fd;
+static unsigned int tried, failed, ran;
+
+static void alone_setup(void)
+{
+}
+
+static void alone_check(enum cr_phase phase)
+{
+	CHECK_EQ(getpid(), getsid(0));
+}
+
+static uint32_t crc32(const unsigned char *p, size_t len)
+{
+	static uint32_t table[256];
+	uint32_t crc = ~0U;
+	int i, bit;
+
+	if (!table[1]) {
+		for (i = 0; i < 256; i++) {
+			table[i] = i;
+			for (bit = 0; bit < 8; bit++)
+				table[i] = table[i] >> 1 ^
+					   (table[i] & 1 ? 0xedb88320 : 0);
+		}
+	}
+	while (len--)
+		crc = crc >> 8 ^ table[(crc ^ *p++) & 0xff];
+	return ~crc;
+}
+
+/* With its header and its padding. */
+static size_t record_size(size_t at)
+{
+	struct record *record = (void *)(meta + at);
+
+	return sizeof(*record) + ((size_t)record->len + 7) / 8 * 8;
+}
+
+/* Makes the CRCs right again after something was changed. */
+static void seal(void)
+{
+	struct header *header = (void *)image;
+
+	header->meta_crc = crc32(meta, meta_len);
+	header->header_crc = 0;
+	header->header_crc = crc32(image, sizeof(*header));
+}
+
+static void write_image(struct cr_run *run, size_t offset, size_t len)
+{
+	if (pwrite(fd, image + offset, len, offset) != (ssize_t)len)
+		cr_failed(run, "cannot write the image");
+}
+
+/*
+ * Restarts from the file as it is now. Must it fail? Gives false when it is
+ * not worth to go on.
+ */
+static bool try(struct cr_run *run, const char *what, size_t where, bool must)
+{
+	long ret = cr_try_restart(run, "image", 0);
+
+	tried++;
+	if (ret > 0) {
+		ran++;
+		if (must)
+			cr_failed(run, "%s at %zu: it was restarted", what,
+				  where);
+		return cr_kill(run);
+	}
+	failed++;
+	if (ret == 0 || ret == -EINTR || ret == -EFAULT)
+		cr_failed(run, "%s at %zu: restart gave %ld", what, where, ret);
+	if (waitpid(-1, NULL, WNOHANG | __WALL) >= 0 || errno != ECHILD) {
+		cr_failed(run, "%s at %zu: tasks are left after %ld", what,
+			  where, ret);
+		return cr_kill(run);
+	}
+	return ret != -EINTR;
+}
+
+/* Where the page data begins. */
+static size_t page_data(void)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	return (sizeof(struct header) + meta_len + page - 1) / page * page;
+}
+
+/* Takes an image of a process, and shows that it can be restarted. */
+static bool prepare(struct cr_run *run)
+{
+	struct header *header;
+	struct stat st;
+	char path[80];
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
+	    !cr_none_left(run))
+		return false;
+	snprintf(path, sizeof(path), "%s/image", run->dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st)) {
+		cr_failed(run, "no image");
+		return false;
+	}
+	image_len = st.st_size;
+	image = malloc(image_len);
+	header = (void *)image;
+	if (read(fd, image, image_len) != st.st_size ||
+	    image_len < sizeof(*header) || memcmp(image, "LinuxCR", 8) ||
+	    header->meta_len > image_len - sizeof(*header)) {
+		cr_failed(run, "this is no image");
+		return false;
+	}
+	meta = image + sizeof(*header);
+	meta_len = header->meta_len;
+	if (header->meta_crc != crc32(meta, meta_len)) {
+		cr_failed(run, "the CRC of the metadata is another one");
+		return false;
+	}
+	return cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN) &&
+	       cr_kill(run);
+}
+
+static void finish(struct cr_run *run)
+{
+	ksft_print_msg("%u images: %u errors, %u restarted\n", tried, failed,
+		       ran);
+	if (!tried)
+		cr_failed(run, "nothing was tried");
+	/* The kernel still is able to restart the real one. */
+	write_image(run, 0, image_len);
+	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+}
+
+/*
+ * Visits each number below n once, in an order that is spread out, so that a
+ * test that runs out of its time has seen something of everything.
+ */
+struct spread {
+	size_t n, at, left, step;
+	unsigned long long end;
+};
+
+static size_t gcd(size_t a, size_t b)
+{
+	return b ? gcd(b, a % b) : a;
+}
+
+static struct spread spread(size_t n)
+{
+	struct spread s = {
+		.n = n,
+		.left = n,
+		.step = n * 618 / 1000 | 1,
+		.end = cr_now_ns() + BUDGET_NS,
+	};
+
+	while (gcd(s.step, n) != 1)
+		s.step += 2;
+	return s;
+}
+
+static bool next(struct spread *s)
+{
+	if (!s->left || cr_now_ns() > s->end)
+		return false;
+	s->left--;
+	s->at = (s->at + s->step) % s->n;
+	return true;
+}
+
+/* Cut off, at multiples of 64 bytes: never enough to restart from. */
+static void truncated_drive(struct cr_run *run)
+{
+	struct spread s;
+	size_t len;
+
+	if (!prepare(run))
+		return;
+	s = spread(image_len / 64);
+	while (next(&s)) {
+		len = s.at * 64;
+		if (ftruncate(fd, len))
+			cr_failed(run, "cannot truncate");
+		if (!try(run, "cut", len, true))
+			break;
+		write_image(run, len, image_len - len);
+	}
+	finish(run);
+}
+
+/* Ended after each record, with CRCs that are right. */
+static void records_drive(struct cr_run *run)
+{
+	struct header *header;
+	size_t at, real_len;
+
+	if (!prepare(run))
+		return;
+	header = (void *)image;
+	real_len = meta_len;
+	for (at = 0; at < real_len; at += record_size(at)) {
+		/* The file ends here ... */
+		if (ftruncate(fd, sizeof(*header) + at))
+			cr_failed(run, "cannot truncate");
+		if (!try(run, "cut before a record", at, true))
+			break;
+		/* ... or the header says that the metadata does. */
+		meta_len = at;
+		header->meta_len = at;
+		seal();
+		write_image(run, 0, image_len);
+		if (!try(run, "ended before a record", at, false))
+			break;
+		meta_len = real_len;
+		header->meta_len = real_len;
+		seal();
+		write_image(run, 0, image_len);
+	}
+	seal();
+	finish(run);
+}
+
+/* A byte is another one, and nobody corrects the CRC. */
+static void flip_in(struct cr_run *run, size_t start, size_t len,
+		    const char *what, bool must)
+{
+	struct spread s = spread(len);
+	size_t at;
+
+	while (next(&s)) {
+		at = start + s.at;
+		image[at] ^= 1 << at % 8;
+		write_image(run, at, 1);
+		image[at] ^= 1 << at % 8;
+		if (!try(run, what, at, must))
+			break;
+		write_image(run, at, 1);
+	}
+}
+
+static void header_drive(struct cr_run *run)
+{
+	if (!prepare(run))
+		return;
+	flip_in(run, 0, sizeof(struct header), "flip in the header", true);
+	finish(run);
+}
+
+static void metadata_drive(struct cr_run *run)
+{
+	if (!prepare(run))
+		return;
+	flip_in(run, sizeof(struct header), meta_len, "flip in the metadata",
+		true);
+	finish(run);
+}
+
+static void pages_drive(struct cr_run *run)
+{
+	size_t data;
+
+	if (!prepare(run))
+		return;
+	data = page_data();
+	if (data >= image_len)
+		return cr_failed(run, "no page data");
+	/* A sample of the pages, then all of the trailer. */
+	flip_in(run, data + (image_len - data) / 2, 64,
+		"flip in the page data", true);
+	flip_in(run, image_len - 24, 24, "flip in the trailer", true);
+	finish(run);
+}
+
+/* The CRCs are right, so what was changed reaches the reader. */
+static void resealed_in(struct cr_run *run, size_t start, size_t len,
+			const char *what, uint32_t (*change)(uint32_t old))
+{
+	struct spread s = spread(len / 4);
+	uint32_t *word, old;
+
+	while (next(&s)) {
+		word = (uint32_t *)(image + start) + s.at;
+		old = *word;
+		*word = change(old);
+		if (*word == old)
+			continue;
+		seal();
+		write_image(run, 0, sizeof(struct header) + meta_len);
+		*word = old;
+		if (!try(run, what, start + s.at * 4, false))
+			break;
+	}
+	seal();
+	write_image(run, 0, sizeof(struct header) + meta_len);
+}
+
+static uint32_t to_zero(uint32_t old)
+{
+	return 0;
+}
+
+static uint32_t to_ones(uint32_t old)
+{
+	return ~0U;
+}
+
+static uint32_t to_next(uint32_t old)
+{
+	return old + 1;
+}
+
+static uint32_t to_negative(uint32_t old)
+{
+	return old ^ 1U << 31;
+}
+
+static uint32_t flip_low(uint32_t old)
+{
+	static unsigned int turn;
+
+	return old ^ 1U << turn++ % 32;
+}
+
+static void resealed(struct cr_run *run, const char *what,
+		     uint32_t (*change)(uint32_t old))
+{
+	if (!prepare(run))
+		return;
+	resealed_in(run, sizeof(struct header), meta_len, what, change);
+	finish(run);
+}
+
+static void zeros_drive(struct cr_run *run)
+{
+	resealed(run, "zero", to_zero);
+}
+
+static void ones_drive(struct cr_run *run)
+{
+	resealed(run, "ones", to_ones);
+}
+
+static void increments_drive(struct cr_run *run)
+{
+	resealed(run, "increment", to_next);
+}
+
+static void signs_drive(struct cr_run *run)
+{
+	resealed(run, "sign", to_negative);
+}
+
+static void bits_drive(struct cr_run *run)
+{
+	resealed(run, "bit", flip_low);
+}
+
+/* The fields of the header, with the CRC of the header right. */
+static void header_fields_drive(struct cr_run *run)
+{
+	static const uint32_t values[] = { 0, 1, 0x7fffffff, ~0U };
+	struct header *header;
+	uint32_t *words, old;
+	size_t i, j;
+
+	if (!prepare(run))
+		return;
+	header = (void *)image;
+	words = (uint32_t *)image;
+	for (i = 0; i < sizeof(*header) / 4; i++) {
+		for (j = 0; j < ARRAY_SIZE(values); j++) {
+			old = words[i];
+			words[i] = values[j];
+			if (&words[i] != &header->header_crc) {
+				header->header_crc = 0;
+				header->header_crc = crc32(image,
+							   sizeof(*header));
+			}
+			write_image(run, 0, sizeof(*header));
+			words[i] = old;
+			if (!try(run, "header field", i * 4, false))
+				goto out;
+		}
+	}
+out:
+	seal();
+	finish(run);
+}
+
+/* Each record left out, and each in the place of the next one. */
+static void order_drive(struct cr_run *run)
+{
+	unsigned char *real;
+	struct header *header;
+	size_t at, size, real_len, len, data;
+	bool go_on = true;
+
+	if (!prepare(run))
+		return;
+	header = (void *)image;
+	real = malloc(image_len);
+	memcpy(real, image, image_len);
+	real_len = meta_len;
+	data = page_data();
+
+	for (at = 0; go_on && at < real_len; at += size) {
+		size = record_size(at);
+		/* Without this record, the page data where it belongs. */
+		memmove(meta + at, meta + at + size, real_len - at - size);
+		meta_len = real_len - size;
+		header->meta_len = meta_len;
+		len = page_data();
+		memset(meta + meta_len, 0, len - sizeof(*header) - meta_len);
+		memcpy(image + len, real + data, image_len - data);
+		seal();
+		write_image(run, 0, image_len);
+		if (ftruncate(fd, len + image_len - data))
+			cr_failed(run, "cannot truncate");
+		go_on = try(run, "no record", at, false);
+		memcpy(image, real, image_len);
+		meta_len = real_len;
+
+		/* It and the next one in the other order. */
+		if (go_on && at + size < real_len) {
+			size_t after = record_size(at + size);
+
+			memcpy(meta + at, real + sizeof(*header) + at + size,
+			       after);
+			memcpy(meta + at + after,
+			       real + sizeof(*header) + at, size);
+			seal();
+			write_image(run, 0, image_len);
+			go_on = try(run, "records swapped", at, false);
+			memcpy(image, real, image_len);
+		}
+	}
+	free(real);
+	finish(run);
+}
+
+/* Not even close. */
+static void garbage_drive(struct cr_run *run)
+{
+	size_t i;
+
+	if (!prepare(run))
+		return;
+	if (ftruncate(fd, 0))
+		cr_failed(run, "cannot truncate");
+	try(run, "nothing", 0, true);
+	for (i = 0; i < 50; i++) {
+		cr_pattern(image, image_len, i);
+		if (i % 2)
+			memcpy(image, "LinuxCR", 8);
+		if (i % 10 == 9)
+			seal();
+		write_image(run, 0, image_len);
+		if (!try(run, "garbage", i, true))
+			break;
+	}
+	ksft_print_msg("%u images: %u errors\n", tried, failed);
+}
+
+static const struct cr_scenario scenarios[] = {
+#define HOSTILE(name, how) \
+	{ "hostile." name, CR_SUBTREE, alone_setup, alone_check, .drive = how }
+	HOSTILE("garbage", garbage_drive),
+	HOSTILE("truncated", truncated_drive),
+	HOSTILE("truncated_at_records", records_drive),
+	HOSTILE("header", header_drive),
+	HOSTILE("header_fields", header_fields_drive),
+	HOSTILE("metadata", metadata_drive),
+	HOSTILE("page_data", pages_drive),
+	HOSTILE("metadata_zeros", zeros_drive),
+	HOSTILE("metadata_ones", ones_drive),
+	HOSTILE("metadata_increments", increments_drive),
+	HOSTILE("metadata_signs", signs_drive),
+	HOSTILE("metadata_bits", bits_drive),
+	HOSTILE("record_order", order_drive),
+};
+
+int main(int argc, char **argv)
+{
+	return cr_main(argc, argv, scenarios, ARRAY_SIZE(scenarios));
+}
