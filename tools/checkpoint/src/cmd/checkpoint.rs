@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `cr checkpoint`: saves a tree of processes.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use anyhow::Context;
+use clap::Parser;
+use indicatif::HumanBytes;
+use indicatif::ProgressBar;
+use indicatif::ProgressState;
+use indicatif::ProgressStyle;
+use serde::Serialize;
+
+use crate::exit::Result;
+use crate::kernel;
+use crate::kernel::Log;
+use crate::kernel::Stats;
+use crate::store::LogTo;
+use crate::store::Sink;
+use crate::store::Target;
+use crate::wait::Signals;
+
+const EXAMPLES: &str = "\
+Examples:
+  Save a job and let it go on:
+      cr checkpoint -o job.cr $(pidof job)
+  Save it together with a snapshot of its files: freeze, save, snapshot, thaw:
+      cr checkpoint --leave-frozen -o job.cr 1234 && snapshot && cr thaw 1234
+  How long does it stand still?
+      cr checkpoint --stats -o /dev/null 1234
+
+The image is written beside FILE and gets its name when it is complete and on the disk, so that a
+FILE that is there is whole.";
+
+/// Save a process with all its descendants to an image
+///
+/// The tree is frozen, saved, and goes on, unless --kill or --leave-frozen says otherwise. Whatever
+/// could not be brought back exactly is refused by name, and then nothing is saved.
+#[derive(Debug, Parser)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The root of the tree
+    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+    pid: i32,
+
+    /// Write the image to FILE; "-" or nothing is standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Overwrite FILE if it exists
+    #[arg(short, long)]
+    force: bool,
+
+    /// End the tree once it is saved
+    #[arg(long, conflicts_with = "leave_frozen")]
+    kill: bool,
+
+    /// Leave the tree frozen once it is saved, for `cr thaw`
+    #[arg(long)]
+    leave_frozen: bool,
+
+    /// Save the tree whatever it shares with processes outside
+    ///
+    /// The default unless PID is the init of a pid namespace.
+    #[arg(long)]
+    subtree: bool,
+
+    /// Save a container: refuse if it shares anything with processes outside
+    ///
+    /// PID must be the init of a pid namespace; the default if it is.
+    #[arg(long, conflicts_with = "subtree")]
+    container: bool,
+
+    /// Save network namespaces too
+    #[arg(short = 'N', long)]
+    netns: bool,
+
+    /// Print times and sizes
+    #[arg(long)]
+    stats: bool,
+
+    /// Print the result as JSON, with times and sizes
+    #[arg(long)]
+    json: bool,
+
+    /// Say what is done, and print the kernel's log
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// Whether what is shared with processes outside is refused.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Mode {
+    Auto,
+    Container,
+    Subtree,
+}
+
+/// A checkpoint to be made.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub pid: i32,
+    pub target: Target,
+    pub force: bool,
+    pub mode: Mode,
+    pub flags: u32,
+    pub log: LogTo,
+    pub verbose: bool,
+    pub stats: bool,
+    pub json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result {
+    let flag = |set, flag| if set { flag } else { 0 };
+    let stdout = args.output.as_deref() == Some("-".as_ref());
+    Request {
+        pid: args.pid,
+        target: match args.output {
+            Some(path) if !stdout => Target::Path(path),
+            _ => Target::Stdout,
+        },
+        force: args.force,
+        mode: match (args.container, args.subtree) {
+            (true, _) => Mode::Container,
+            (_, true) => Mode::Subtree,
+            _ => Mode::Auto,
+        },
+        flags: flag(args.kill, kernel::CHECKPOINT_KILL)
+            | flag(args.leave_frozen, kernel::CHECKPOINT_LEAVE_FROZEN)
+            | flag(args.netns, kernel::CHECKPOINT_NETNS)
+            | flag(args.stats || args.json, kernel::CHECKPOINT_STATS),
+        log: LogTo::default(),
+        verbose: args.verbose,
+        stats: args.stats,
+        json: args.json,
+    }
+    .run()
+}
+
+/// The result as JSON.
+#[derive(Serialize)]
+struct Report<'a> {
+    pid: i32,
+    id: u64,
+    mode: &'static str,
+    stats: Option<&'a Stats>,
+    log: &'a [String],
+}
+
+impl Request {
+    pub(super) fn run(self) -> Result {
+        let subtree = self.is_subtree()?;
+        let flags = match subtree {
+            true => self.flags | kernel::CHECKPOINT_SUBTREE,
+            false => self.flags,
+        };
+        // A file that is not complete must be removed whatever happens.
+        let _signals = Signals::collect(None)?;
+        let sink = Sink::open(&self.target, self.force)?;
+        let progress = progress(&sink)?;
+        let result = kernel::checkpoint(self.pid, sink.as_fd(), flags);
+        if let Some(progress) = progress {
+            progress.finish_and_clear();
+        }
+        let log = match &result {
+            Ok((_, log)) => log,
+            Err(failed) => &failed.log,
+        };
+        self.log.write(log)?;
+        let (id, log) = result?;
+        sink.commit()?;
+        if self.verbose {
+            log.print();
+        }
+        self.report(id, subtree, &log)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Whether the root need not be a container's init.
+    fn is_subtree(&self) -> Result<bool> {
+        let subtree = match self.mode {
+            Mode::Container => false,
+            Mode::Subtree => true,
+            Mode::Auto => !is_namespace_init(self.pid)?,
+        };
+        if self.verbose && self.mode == Mode::Auto {
+            let pid = self.pid;
+            match subtree {
+                true => eprintln!("cr: subtree mode: {pid} is no init of a pid namespace"),
+                false => eprintln!("cr: container mode: {pid} is the init of its pid namespace"),
+            }
+        }
+        Ok(subtree)
+    }
+
+    fn report(&self, id: u64, subtree: bool, log: &Log) -> Result<()> {
+        let mut out: Box<dyn Write> = match self.target {
+            Target::Stdout => Box::new(io::stderr()),
+            _ => Box::new(io::stdout()),
+        };
+        if self.json {
+            let report = Report {
+                pid: self.pid,
+                id,
+                mode: if subtree { "subtree" } else { "container" },
+                stats: log.stats.as_ref(),
+                log: &log.lines,
+            };
+            let json = serde_json::to_string(&report).map_err(io::Error::from)?;
+            writeln!(out, "{json}")?;
+        } else if self.stats {
+            match &log.stats {
+                Some(stats) => print_stats(&mut *out, stats)?,
+                None => writeln!(out, "the kernel reported no times and sizes")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a process is 1 in its own pid namespace.
+fn is_namespace_init(pid: i32) -> Result<bool> {
+    let path = format!("/proc/{pid}/status");
+    let status = match fs::read_to_string(&path) {
+        Ok(status) => status,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::exists("/proc/self")? => {
+            return Err(anyhow!("cannot checkpoint {pid}: there is no such process").into())
+        }
+        Err(error) => {
+            let hint = "say --subtree or --container";
+            return Err(error).with_context(|| format!("{hint}: cannot read {path}"))?;
+        }
+    };
+    Ok(innermost_pid(&status) == Some(1))
+}
+
+/// The last number of the line NSpid of /proc/PID/status: the pid in the innermost namespace.
+fn innermost_pid(status: &str) -> Option<i32> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().last()?.parse().ok()
+}
+
+/// Shows on a terminal how the image grows.
+fn progress(sink: &Sink) -> Result<Option<ProgressBar>> {
+    let Some(file) = sink.growing() else {
+        return Ok(None);
+    };
+    let file: Arc<File> = Arc::new(file?);
+    let size = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let len = file.metadata().map_or(0, |metadata| metadata.len());
+        let _ = write!(out, "{}", HumanBytes(len));
+    };
+    let style = ProgressStyle::with_template("{spinner} saved {size}")
+        .context("progress")?
+        .with_key("size", size);
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Ok(Some(bar))
+}
+
+/// Times and sizes for people: the unit is the end of each name.
+fn print_stats(out: &mut dyn Write, stats: &Stats) -> io::Result<()> {
+    for key in stats.0.keys() {
+        let Some(number) = stats.get(key) else {
+            writeln!(out, "{key:<16}{}", stats.0[key])?;
+            continue;
+        };
+        let (name, value) = if let Some(name) = key.strip_suffix("_ns") {
+            let time = Duration::from_nanos(number);
+            (name.to_string(), format!("{time:.3?}"))
+        } else if let Some(name) = key.strip_suffix("_bytes") {
+            (name.to_string(), HumanBytes(number).to_string())
+        } else {
+            (key.replace('_', " "), number.to_string())
+        };
+        writeln!(out, "{name:<16}{value}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_init_is_1_in_its_namespace() {
+        let status = |line| format!("Name:\tsh\nPid:\t77\n{line}\nNSsid:\t9\n");
+        assert_eq!(innermost_pid(&status("NSpid:\t77\t5\t1")), Some(1));
+        assert_eq!(innermost_pid(&status("NSpid:\t77")), Some(77));
+        assert_eq!(innermost_pid(&status("")), None);
+    }
+
+    #[test]
+    fn stats_have_units() {
+        let log = serde_json::from_str(r#"{"frozen_ns":812000,"meta_bytes":2048,"data_pages":7}"#);
+        let mut out = Vec::new();
+        print_stats(&mut out, &Stats(log.unwrap())).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "frozen          812.000µs\nmeta            2.00 KiB\ndata pages      7\n"
+        );
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Hands a tree that the kernel left frozen to the freezer of a cgroup (version 2).
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::exit::Result;
+use crate::kernel;
+
+/// Moves the tree under `root` into a cgroup, which is made if it does not exist, and leaves it
+/// frozen there: writing 0 to its cgroup.freeze lets it run.
+pub(crate) fn hold(root: i32, cgroup: &Path) -> Result<()> {
+    if !cgroup.exists() {
+        fs::create_dir(cgroup).with_context(|| format!("cannot make {}", cgroup.display()))?;
+    }
+    for pid in tree(root)? {
+        write(cgroup, "cgroup.procs", &pid.to_string())?;
+    }
+    write(cgroup, "cgroup.freeze", "1")?;
+    // The cgroup holds it now.
+    kernel::thaw(root)?;
+    Ok(())
+}
+
+fn write(cgroup: &Path, file: &str, text: &str) -> anyhow::Result<()> {
+    let path = cgroup.join(file);
+    fs::write(&path, text).with_context(|| format!("cannot write {text} to {}", path.display()))
+}
+
+/// The processes of a tree that does not change.
+fn tree(root: i32) -> anyhow::Result<Vec<i32>> {
+    let mut all = vec![root];
+    let mut next = 0;
+    while let Some(pid) = all.get(next).copied() {
+        next += 1;
+        let folder = format!("/proc/{pid}/task");
+        let threads = fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?;
+        for thread in threads {
+            let path = thread?.path().join("children");
+            let children = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            all.extend(children.split_whitespace().flat_map(str::parse::<i32>));
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_has_all_descendants() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pids = tree(std::process::id() as i32).unwrap();
+        assert!(pids.contains(&(child.id() as i32)), "{pids:?}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

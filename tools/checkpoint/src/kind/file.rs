@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records of `format/file.rs`.
+
+use super::check_bits;
+use super::check_one_of;
+use super::list;
+use super::must;
+use super::no_object;
+use super::object;
+use super::Fields;
+use super::Kind;
+use super::Reference;
+use super::Result;
+use super::Tail;
+use crate::format::file;
+use crate::format::file::EpollFile;
+use crate::format::file::EpollItem;
+use crate::format::file::EventFile;
+use crate::format::file::Fd;
+use crate::format::file::Files;
+use crate::format::file::Fs;
+use crate::format::file::PathFile;
+use crate::format::file::Pipe;
+use crate::format::file::PipeBuf;
+use crate::format::file::PipeFile;
+use crate::format::file::Pty;
+use crate::format::file::TtyFile;
+use crate::format::Record;
+use crate::format::Value;
+use crate::format::RECORD_ALIGN;
+
+/// What a descriptor can stand for: a new kind of open file is a new entry.
+const OPEN_FILES: &[u16] = &[
+    PathFile::KIND,
+    PipeFile::KIND,
+    EventFile::KIND,
+    EpollFile::KIND,
+    TtyFile::KIND,
+];
+
+/// `EFD_SEMAPHORE`.
+const EFD_SEMAPHORE: u32 = 1;
+
+impl Kind for Files {
+    object!();
+
+    fn references(&self, tail: &[u8]) -> Vec<Reference> {
+        let slots = Tail::new(tail).list::<Fd>(self.count, "descriptors");
+        slots
+            .unwrap_or_default()
+            .iter()
+            .map(|slot| must("fd", slot.file, OPEN_FILES))
+            .collect()
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let slots = tail.list::<Fd>(self.count, "descriptors")?;
+        if let Some(pair) = slots.windows(2).find(|pair| pair[0].fd >= pair[1].fd) {
+            return Err(format!("descriptor {} is not in order", pair[1].fd));
+        }
+        for slot in slots {
+            check_one_of("cloexec", slot.cloexec, &[0, 1])?;
+        }
+        Ok(vec![("fds", list(slots))])
+    }
+}
+
+impl Kind for Fs {
+    object!();
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let cwd = tail.path(self.cwd, "working directory")?;
+        let root = tail.path(self.root, "root directory")?;
+        Ok(vec![("cwd", cwd), ("root", root)])
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits("umask", self.umask, 0o777u32)
+    }
+}
+
+impl Kind for PathFile {
+    object!();
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let bytes = tail.rest();
+        let path = Tail::new(bytes).path(bytes.len() as u32, "path")?;
+        Ok(vec![("path", path)])
+    }
+}
+
+impl Kind for PipeFile {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("pipe", self.pipe, &[Pipe::KIND])]
+    }
+}
+
+impl Kind for Pipe {
+    object!();
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let mut fields = Vec::new();
+        if self.path != 0 {
+            fields.push(("path", tail.path(self.path, "path")?));
+            let padded = (self.path as usize).next_multiple_of(RECORD_ALIGN);
+            let padding = tail.bytes(padded - self.path as usize, "padding")?;
+            if padding.iter().any(|byte| *byte != 0) {
+                return Err("the padding of its path is not zero".into());
+            }
+        }
+        let bufs = tail.list::<PipeBuf>(self.bufs, "buffers")?;
+        let total: u64 = bufs.iter().map(|buf| u64::from(buf.len)).sum();
+        if total != u64::from(self.bytes) {
+            return Err(format!(
+                "its buffers hold {total} bytes, it says {}",
+                self.bytes
+            ));
+        }
+        for buf in bufs {
+            check_one_of("packet", buf.packet, &[0, 1])?;
+        }
+        let data = tail.bytes(self.bytes as usize, "data")?;
+        fields.push(("buffers", list(bufs)));
+        fields.push(("data", Value::Bytes(data)));
+        Ok(fields)
+    }
+}
+
+impl Kind for EventFile {
+    object!();
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, EFD_SEMAPHORE)
+    }
+}
+
+impl Kind for EpollFile {
+    object!();
+}
+
+impl Kind for EpollItem {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![
+            must("epoll", self.epoll, &[EpollFile::KIND]),
+            must("file", self.file, OPEN_FILES),
+        ]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_one_of("disarmed", self.disarmed, &[0, 1])
+    }
+}
+
+impl Kind for TtyFile {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("pty", self.pty, &[Pty::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        let known = [file::TTY_MASTER, file::TTY_SLAVE, file::TTY_CONTROLLING];
+        check_one_of("end", self.end, &known)
+    }
+}
+
+impl Kind for Pty {
+    object!();
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let input = tail.bytes(self.input as usize, "input")?;
+        let output = tail.bytes(self.output as usize, "output")?;
+        Ok(vec![
+            ("input", Value::Bytes(input)),
+            ("output", Value::Bytes(output)),
+        ])
+    }
+}

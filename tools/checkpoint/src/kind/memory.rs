@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records of `format/memory.rs`.
+
+use super::check_bits;
+use super::check_one_of;
+use super::list;
+use super::may;
+use super::must;
+use super::no_object;
+use super::object;
+use super::Fields;
+use super::Kind;
+use super::Reference;
+use super::Result;
+use super::Tail;
+use crate::format::file::PathFile;
+use crate::format::memory;
+use crate::format::memory::Mm;
+use crate::format::memory::PageMap;
+use crate::format::memory::PageRun;
+use crate::format::memory::Shmem;
+use crate::format::memory::Vma;
+use crate::format::Record;
+use crate::names;
+
+impl Kind for Mm {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("exe", self.exe, &[PathFile::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let word = size_of::<u64>() as u32;
+        if self.auxv % word != 0 {
+            return Err(format!("{} bytes are not an auxiliary vector", self.auxv));
+        }
+        let auxv = tail.list::<u64>(self.auxv / word, "auxiliary vector")?;
+        Ok(vec![("auxv", list(auxv))])
+    }
+}
+
+impl Kind for Vma {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        let object = match self.kind {
+            memory::VMA_FILE => must("object", self.object, &[PathFile::KIND]),
+            memory::VMA_SHMEM => must("object", self.object, &[Shmem::KIND]),
+            _ => may("object", self.object, &[]),
+        };
+        vec![must("mm", self.mm, &[Mm::KIND]), object]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        Ok(vec![("name", tail.text(self.name, "name")?)])
+    }
+
+    fn check(&self) -> Result<()> {
+        let known = [
+            memory::VMA_ANON,
+            memory::VMA_FILE,
+            memory::VMA_SHMEM,
+            memory::VMA_SPECIAL,
+        ];
+        check_one_of("kind", self.kind, &known)?;
+        check_bits("flags", self.flags, names::known(names::VMA_FLAGS))?;
+        if self.start >= self.end {
+            return Err("it ends before it starts".into());
+        }
+        Ok(())
+    }
+}
+
+impl Kind for Shmem {
+    object!();
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, memory::VMA_NORESERVE)
+    }
+}
+
+impl Kind for PageMap {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("owner", self.owner, &[Mm::KIND, Shmem::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let runs = tail.list::<PageRun>(self.runs, "page runs")?;
+        runs.iter().try_for_each(check_run)?;
+        Ok(vec![("runs", list(runs))])
+    }
+}
+
+fn check_run(run: &PageRun) -> Result<()> {
+    check_one_of(
+        "a run's kind",
+        run.kind,
+        &[memory::RUN_DATA, memory::RUN_ZERO],
+    )?;
+    if run.pages == 0 {
+        return Err("a run has no pages".into());
+    }
+    if run.kind == memory::RUN_ZERO && run.data != 0 {
+        return Err("a run of zeros has data".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records of `format/task.rs`.
+
+use super::check_bits;
+use super::check_one_of;
+use super::check_text;
+use super::list;
+use super::may;
+use super::must;
+use super::no_object;
+use super::object;
+use super::Fields;
+use super::Kind;
+use super::Reference;
+use super::Result;
+use super::Tail;
+use crate::format::file::Files;
+use crate::format::file::Fs;
+use crate::format::file::Pty;
+use crate::format::memory::Mm;
+use crate::format::namespace::Namespaces;
+use crate::format::task;
+use crate::format::task::Creds;
+use crate::format::task::Process;
+use crate::format::task::Regset;
+use crate::format::task::RestartBlock;
+use crate::format::task::SigAction;
+use crate::format::task::SigQueue;
+use crate::format::task::Sighand;
+use crate::format::task::Task;
+use crate::format::Record;
+use crate::format::Value;
+
+/// The most signals that any architecture has.
+const SIGNALS_MAX: u32 = 128;
+
+impl Kind for Creds {
+    object!();
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        Ok(vec![(
+            "groups",
+            list(tail.list::<u32>(self.groups, "groups")?),
+        )])
+    }
+}
+
+impl Kind for Sighand {
+    object!();
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let actions = tail.list::<SigAction>(self.signals, "signal actions")?;
+        Ok(vec![("actions", list(actions))])
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.signals {
+            1..=SIGNALS_MAX => Ok(()),
+            signals => Err(format!("{signals} signals are impossible")),
+        }
+    }
+}
+
+impl Kind for Process {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("tty", self.tty, &[Pty::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.tgid <= 0 || self.pgid < 0 || self.sid < 0 || self.parent < 0 {
+            return Err("a process id is impossible".into());
+        }
+        let known = task::PROCESS_SUBREAPER | task::PROCESS_EXECED | task::PROCESS_STOPPED;
+        check_bits("flags", self.flags, known)
+    }
+}
+
+impl Kind for Task {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        let zombie = self.flags & task::TASK_ZOMBIE != 0;
+        let live = if zombie { may } else { must };
+        vec![
+            must("process", self.process, &[Process::KIND]),
+            must("creds", self.creds, &[Creds::KIND]),
+            may("namespaces", self.namespaces, &[Namespaces::KIND]),
+            live("mm", self.mm, &[Mm::KIND]),
+            live("files", self.files, &[Files::KIND]),
+            live("fs", self.fs, &[Fs::KIND]),
+            live("sighand", self.sighand, &[Sighand::KIND]),
+        ]
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.tid <= 0 {
+            return Err(format!("thread id {} is impossible", self.tid));
+        }
+        let known = task::TASK_RESTORE_SIGMASK
+            | task::TASK_NO_NEW_PRIVS
+            | task::TASK_ZOMBIE
+            | task::TASK_SELF;
+        check_bits("flags", self.flags, known)?;
+        let dead = self.flags & task::TASK_ZOMBIE != 0;
+        if dead && !(self.mm.is_none() && self.files.is_none() && self.fs.is_none()) {
+            return Err("a zombie has memory or files".into());
+        }
+        check_text("comm", &self.comm)
+    }
+}
+
+impl Kind for Regset {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("task", self.task, &[Task::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        match tail.rest() {
+            [] => Err("it has no registers".into()),
+            registers => Ok(vec![("registers", Value::Bytes(registers))]),
+        }
+    }
+}
+
+impl Kind for SigQueue {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("owner", self.owner, &[Task::KIND, Process::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let queue = tail.list::<[u8; task::SIGINFO_SIZE]>(self.signals, "signals")?;
+        Ok(vec![("siginfo", list(queue))])
+    }
+}
+
+impl Kind for RestartBlock {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("task", self.task, &[Task::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        let known = [
+            task::RESTART_NANOSLEEP,
+            task::RESTART_POLL,
+            task::RESTART_FUTEX,
+        ];
+        check_one_of("call", self.call, &known)
+    }
+}

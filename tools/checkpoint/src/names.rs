@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How people read the numbers of the format.
+
+use crate::format::file;
+use crate::format::header;
+use crate::format::memory;
+use crate::format::task;
+use crate::format::Value;
+
+/// Bits and their names.
+pub(crate) type Bits = &'static [(u64, &'static str)];
+
+/// `Vma::flags`.
+pub(crate) const VMA_FLAGS: Bits = &[
+    (memory::VMA_READ, "read"),
+    (memory::VMA_WRITE, "write"),
+    (memory::VMA_EXEC, "exec"),
+    (memory::VMA_SHARED, "shared"),
+    (memory::VMA_MAYREAD, "mayread"),
+    (memory::VMA_MAYWRITE, "maywrite"),
+    (memory::VMA_MAYEXEC, "mayexec"),
+    (memory::VMA_GROWSDOWN, "growsdown"),
+    (memory::VMA_LOCKED, "locked"),
+    (memory::VMA_LOCKONFAULT, "lockonfault"),
+    (memory::VMA_SEQ_READ, "sequential"),
+    (memory::VMA_RAND_READ, "random"),
+    (memory::VMA_DONTCOPY, "dontfork"),
+    (memory::VMA_NORESERVE, "noreserve"),
+    (memory::VMA_ACCOUNT, "account"),
+    (memory::VMA_WIPEONFORK, "wipeonfork"),
+    (memory::VMA_DONTDUMP, "dontdump"),
+    (memory::VMA_HUGEPAGE, "hugepage"),
+    (memory::VMA_NOHUGEPAGE, "nohugepage"),
+    (memory::VMA_MAYSHARE, "mayshare"),
+    (memory::VMA_SEALED, "sealed"),
+];
+
+/// `Process::flags`.
+const PROCESS_FLAGS: Bits = &[
+    (task::PROCESS_SUBREAPER as u64, "subreaper"),
+    (task::PROCESS_EXECED as u64, "execed"),
+    (task::PROCESS_STOPPED as u64, "stopped"),
+];
+
+/// `Task::flags`.
+const TASK_FLAGS: Bits = &[
+    (task::TASK_RESTORE_SIGMASK as u64, "restore_sigmask"),
+    (task::TASK_NO_NEW_PRIVS as u64, "no_new_privs"),
+    (task::TASK_ZOMBIE as u64, "zombie"),
+    (task::TASK_SELF as u64, "self"),
+];
+
+/// Every bit of a set.
+pub(crate) fn known(bits: Bits) -> u64 {
+    bits.iter().fold(0, |all, (bit, _)| all | bit)
+}
+
+/// Bits by name; unknown ones as a number.
+fn bits(value: u64, bits: Bits) -> String {
+    let mut names: Vec<String> = bits
+        .iter()
+        .filter(|(bit, _)| value & bit != 0)
+        .map(|(_, name)| (*name).into())
+        .collect();
+    let rest = value & !known(bits);
+    if rest != 0 || names.is_empty() {
+        names.push(format!("{rest:#x}"));
+    }
+    names.join("|")
+}
+
+/// A number by name.
+fn one_of(value: u64, names: &[(u32, &str)]) -> String {
+    names
+        .iter()
+        .find(|(number, _)| u64::from(*number) == value)
+        .map_or_else(|| value.to_string(), |(_, name)| (*name).into())
+}
+
+/// `Header::mode`.
+pub(crate) fn mode(mode: u32) -> String {
+    let names = [
+        (header::MODE_CONTAINER, "container"),
+        (header::MODE_SUBTREE, "subtree"),
+        (header::MODE_SELF, "self"),
+    ];
+    one_of(mode.into(), &names)
+}
+
+/// `Header::machine`: the architecture as the kernel calls it.
+pub(crate) fn machine(machine: u32) -> String {
+    let names = [
+        (3, "i386"),
+        (8, "mips"),
+        (20, "ppc"),
+        (21, "ppc64"),
+        (22, "s390"),
+        (40, "arm"),
+        (62, "x86_64"),
+        (183, "aarch64"),
+        (243, "riscv"),
+        (258, "loongarch"),
+    ];
+    one_of(machine.into(), &names)
+}
+
+/// Signals of a set, by number.
+fn signals(set: u64) -> String {
+    let numbers: Vec<String> = (0..64)
+        .filter(|bit| set >> bit & 1 != 0)
+        .map(|bit| (bit + 1).to_string())
+        .collect();
+    format!("{{{}}}", numbers.join(","))
+}
+
+/// The permissions as /proc/PID/maps has them, then what else there is.
+fn mapping(flags: u64) -> String {
+    let letter = |bit, set, clear| if flags & bit != 0 { set } else { clear };
+    let usual = memory::VMA_READ
+        | memory::VMA_WRITE
+        | memory::VMA_EXEC
+        | memory::VMA_SHARED
+        | memory::VMA_MAYREAD
+        | memory::VMA_MAYWRITE
+        | memory::VMA_MAYEXEC
+        | memory::VMA_ACCOUNT;
+    let mut text: String = [
+        letter(memory::VMA_READ, 'r', '-'),
+        letter(memory::VMA_WRITE, 'w', '-'),
+        letter(memory::VMA_EXEC, 'x', '-'),
+        letter(memory::VMA_SHARED, 's', 'p'),
+    ]
+    .iter()
+    .collect();
+    if flags & !usual != 0 {
+        text.push('|');
+        text.push_str(&bits(flags & !usual, VMA_FLAGS));
+    }
+    text
+}
+
+/// A nonzero number that people do not want to read in decimal; `None` for all others.
+pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<String> {
+    let number = match value {
+        Value::Unsigned(number) => *number,
+        _ => return None,
+    };
+    let text = match (record, field) {
+        ("Vma", "flags") => mapping(number),
+        ("Vma", "kind") => one_of(
+            number,
+            &[
+                (memory::VMA_ANON, "anon"),
+                (memory::VMA_FILE, "file"),
+                (memory::VMA_SHMEM, "shmem"),
+                (memory::VMA_SPECIAL, "special"),
+            ],
+        ),
+        ("PageMap", "kind") => one_of(
+            number,
+            &[(memory::RUN_DATA, "data"), (memory::RUN_ZERO, "zero")],
+        ),
+        ("TtyFile", "end") => one_of(
+            number,
+            &[
+                (file::TTY_MASTER, "master"),
+                (file::TTY_SLAVE, "slave"),
+                (file::TTY_CONTROLLING, "controlling"),
+            ],
+        ),
+        ("RestartBlock", "call") => one_of(
+            number,
+            &[
+                (task::RESTART_NANOSLEEP, "nanosleep"),
+                (task::RESTART_POLL, "poll"),
+                (task::RESTART_FUTEX, "futex"),
+            ],
+        ),
+        ("Process", "flags") => bits(number, PROCESS_FLAGS),
+        ("Task", "flags") => bits(number, TASK_FLAGS),
+        ("Fs", "umask") | ("PathFile", "mode") => format!("{number:#o}"),
+        ("Regset", "note") => format!("{number:#x}"),
+        (_, "blocked" | "saved_sigmask" | "pending" | "mask") => signals(number),
+        (
+            _,
+            "flags" | "events" | "def_flags" | "config" | "rdev" | "personality" | "vdso_crc"
+            | "rseq_sig" | "header_crc" | "meta_crc" | "byte_order",
+        ) if number != 0 => format!("{number:#x}"),
+        (
+            _,
+            "start" | "end" | "mmap_base" | "mmap_legacy_base" | "vdso" | "layout" | "caps"
+            | "arch" | "altstack" | "robust_list" | "compat_robust_list" | "clear_child_tid"
+            | "rseq" | "handler" | "restorer" | "addr" | "addr2" | "auxv",
+        ) if number > 9 => format!("{number:#x}"),
+        _ => return None,
+    };
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_names() {
+        let text = |record, name, number| field(record, name, &Value::Unsigned(number));
+        assert_eq!(text("Vma", "flags", 0b11).unwrap(), "rw-p");
+        let shared = memory::VMA_READ | memory::VMA_SHARED | memory::VMA_LOCKED;
+        assert_eq!(text("Vma", "flags", shared).unwrap(), "r--s|locked");
+        assert_eq!(text("Task", "flags", 4).unwrap(), "zombie");
+        assert_eq!(text("Task", "flags", 0).unwrap(), "0x0");
+        assert_eq!(text("Task", "blocked", 0x4002).unwrap(), "{2,15}");
+        assert_eq!(text("Creds", "groups", 4), None);
+        assert_eq!(mode(0), "container");
+        assert_eq!(machine(62), "x86_64");
+        assert_eq!(machine(9999), "9999");
+    }
+}
