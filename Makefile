@@ -34,7 +34,8 @@ export CARGO_HOME := $(O)/cargo-home
 # The tools must run on any root file system, so they are linked statically.
 RUST_TARGET_x86_64 := x86_64-unknown-linux-gnu
 RUST_TARGET := $(RUST_TARGET_$(ARCH))
-export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS := -Ctarget-feature=+crt-static
+STATIC := CARGO_BUILD_TARGET=$(RUST_TARGET) \
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-static
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER := /usr/lib/llvm-19/bin/clang
 CARGO := /usr/bin/cargo
 BIN := $(CARGO_TARGET_DIR)/$(RUST_TARGET)/release
@@ -61,7 +62,7 @@ kernel: packages $(O)/bindgen/bin/bindgen $(O)/ccbin/clang ## build the kernel
 
 .PHONY: tools
 tools: packages | $(CARGO_HOME)/config.toml ## build the user tools and the runner of the machine
-	$(Q)$(CARGO) build --release --target $(RUST_TARGET) --locked
+	$(Q)$(STATIC) $(CARGO) build --release --locked
 	$(Q)mkdir -p $(O)/$(ARCH)/bin
 	$(Q)install -C $(BIN)/vm-guest $(O)/$(ARCH)/vm-guest
 
@@ -75,7 +76,7 @@ selftests: kernel ## build the selftest programs
 
 .PHONY: test
 test: all selftests ## run all tests; T='glob' selects some
-	$(Q)$(VM) test
+	$(Q)$(STATIC) $(VM) test
 
 .PHONY: vm
 vm: all ## run RUN='command' as root in the machine; EXTRA=folder is at /extra

@@ -33,7 +33,11 @@ impl Console {
                 }
             }
         });
-        Ok(Console { text, reader: Some(reader), path })
+        Ok(Console {
+            text,
+            reader: Some(reader),
+            path,
+        })
     }
 
     /// Wait until the machine has ended and everything is read.
@@ -44,17 +48,28 @@ impl Console {
     }
 
     pub fn lines(&self) -> Vec<String> {
-        let text = self.text.lock().map(|text| text.clone()).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+        let text = self
+            .text
+            .lock()
+            .map(|text| text.clone())
+            .unwrap_or_default();
+        String::from_utf8_lossy(&text)
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The last lines; from where the kernel died, if it did.
     pub fn tail(&self) -> String {
         let lines = self.lines();
         let death = lines.iter().position(|line| {
-            ["BUG: ", "Oops", "Kernel panic", "kernel BUG"].iter().any(|sign| line.contains(sign))
+            ["BUG: ", "Oops", "Kernel panic", "kernel BUG"]
+                .iter()
+                .any(|sign| line.contains(sign))
         });
-        let start = death.map_or(lines.len().saturating_sub(30), |death| death.saturating_sub(5));
+        let start = death.map_or(lines.len().saturating_sub(30), |death| {
+            death.saturating_sub(5)
+        });
         let end = lines.len().min(start.saturating_add(80));
         lines.get(start..end).unwrap_or_default().join("\n")
     }

@@ -39,7 +39,10 @@ pub fn tools(layout: &Layout, scratch: &Path) -> Result<Disk> {
     let guest = folder.join("sbin/vm-guest");
     fs::copy(layout.guest()?, &guest)?;
     fs::set_permissions(&guest, fs::Permissions::from_mode(0o755))?;
-    for (from, to) in [(layout.tools(), "bin"), (layout.selftests(), "libexec/selftests")] {
+    for (from, to) in [
+        (layout.tools(), "bin"),
+        (layout.selftests(), "libexec/selftests"),
+    ] {
         if from.is_dir() {
             let to = folder.join(to);
             fs::create_dir_all(&to)?;
@@ -51,7 +54,11 @@ pub fn tools(layout: &Layout, scratch: &Path) -> Result<Disk> {
 
 /// A folder of the host, for the guest to read at `/extra`.
 pub fn extra(folder: &Path, scratch: &Path) -> Result<Disk> {
-    ensure!(folder.is_dir(), "EXTRA={} is not a folder", folder.display());
+    ensure!(
+        folder.is_dir(),
+        "EXTRA={} is not a folder",
+        folder.display()
+    );
     from_folder("extra", folder, scratch, Access::Read, 16 * MEGABYTE)
 }
 
@@ -66,7 +73,11 @@ pub fn fetch_out(disk: &Disk, folder: &Path, scratch: &Path) -> Result<()> {
     let copied = scratch.join("out");
     fs::create_dir_all(&copied)?;
     // A kernel that died left the file system in use, but complete.
-    Command::new("e2fsck").args(["-fy"]).arg(&disk.path).output().context("e2fsck")?;
+    Command::new("e2fsck")
+        .args(["-fy"])
+        .arg(&disk.path)
+        .output()
+        .context("e2fsck")?;
     let dump = format!("rdump / \"{}\"", copied.display());
     run(Command::new("debugfs").args(["-R", &dump]).arg(&disk.path))?;
     fs::remove_dir(copied.join("lost+found")).ok();
@@ -76,7 +87,11 @@ pub fn fetch_out(disk: &Disk, folder: &Path, scratch: &Path) -> Result<()> {
 /// An empty disk that survives the machine.
 pub fn persistent(path: PathBuf) -> Result<Disk> {
     make(&path, None, 2048 * MEGABYTE)?;
-    Ok(Disk { serial: "persist", path, access: Access::Write })
+    Ok(Disk {
+        serial: "persist",
+        path,
+        access: Access::Write,
+    })
 }
 
 fn from_folder(
@@ -90,7 +105,11 @@ fn from_folder(
     // Inodes, directories and the last blocks of files come on top.
     let size = (contents(folder)? / 10 * 12 + room).next_multiple_of(MEGABYTE);
     make(&path, Some(folder), size)?;
-    Ok(Disk { serial, path, access })
+    Ok(Disk {
+        serial,
+        path,
+        access,
+    })
 }
 
 fn make(path: &Path, folder: Option<&Path>, size: u64) -> Result<()> {
@@ -121,7 +140,10 @@ fn contents(folder: &Path) -> Result<u64> {
 
 /// Copy what is in a folder into another, with links, times and modes.
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    run(Command::new("cp").args(["-a", "--sparse=auto", "-T"]).arg(from).arg(to))
+    run(Command::new("cp")
+        .args(["-a", "--sparse=auto", "-T"])
+        .arg(from)
+        .arg(to))
 }
 
 fn run(command: &mut Command) -> Result<()> {

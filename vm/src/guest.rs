@@ -39,7 +39,12 @@ use vm::Size;
 const FILE_SYSTEMS: [(&str, &str, MountFlags, &str); 8] = [
     ("proc", "/proc", NOTHING_SPECIAL, ""),
     ("sysfs", "/sys", NOTHING_SPECIAL, ""),
-    ("devpts", "/dev/pts", MountFlags::NOSUID, "gid=5,mode=620,ptmxmode=666"),
+    (
+        "devpts",
+        "/dev/pts",
+        MountFlags::NOSUID,
+        "gid=5,mode=620,ptmxmode=666",
+    ),
     ("tmpfs", "/dev/shm", NOTHING_SPECIAL, "mode=1777"),
     ("mqueue", "/dev/mqueue", NOTHING_SPECIAL, ""),
     ("tmpfs", "/run", MountFlags::NOSUID, "mode=755"),
@@ -57,7 +62,10 @@ const DISKS: [(&str, &str, MountFlags); 3] = [
 ];
 
 const ENVIRONMENT: [(&str, &str); 6] = [
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    (
+        "PATH",
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ),
     ("HOME", "/root"),
     ("USER", "root"),
     ("SHELL", "/bin/bash"),
@@ -77,7 +85,10 @@ fn serve() -> Result<()> {
     mount_all()?;
     process::setsid().ok();
     system::sethostname(b"checkpoint")?;
-    Command::new("/usr/sbin/ip").args(["link", "set", "lo", "up"]).status().context("ip link")?;
+    Command::new("/usr/sbin/ip")
+        .args(["link", "set", "lo", "up"])
+        .status()
+        .context("ip link")?;
 
     let mut requests = open_port()?;
     let link = Link::new(requests.try_clone()?)?;
@@ -129,7 +140,12 @@ fn mount_all() -> Result<()> {
         rustix::mount::mount(kind, place, kind, flags, options.as_c_str())
             .with_context(|| format!("mount {place}"))?;
     }
-    for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
+    for (name, target) in [
+        ("fd", ""),
+        ("stdin", "/0"),
+        ("stdout", "/1"),
+        ("stderr", "/2"),
+    ] {
         symlink(format!("/proc/self/fd{target}"), format!("/dev/{name}")).ok();
     }
     for disk in fs::read_dir("/sys/block")? {
@@ -150,7 +166,11 @@ fn open_port() -> Result<File> {
         let port = port?;
         if fs::read_to_string(port.path().join("name"))?.trim() == vm::PORT {
             let device = format!("/dev/{}", port.file_name().to_string_lossy());
-            return File::options().read(true).write(true).open(&device).context(device);
+            return File::options()
+                .read(true)
+                .write(true)
+                .open(&device)
+                .context(device);
         }
     }
     anyhow::bail!("the host gave no port named {}", vm::PORT)
@@ -186,7 +206,9 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, LinkState> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn send(&self, event: &Event) -> Result<()> {
@@ -207,7 +229,10 @@ impl Link {
                 Err(error) => return Err(error.into()),
             }
             if lines.len() >= 256 {
-                vm::send(&mut state.port, &Event::KernelLog(std::mem::take(&mut lines)))?;
+                vm::send(
+                    &mut state.port,
+                    &Event::KernelLog(std::mem::take(&mut lines)),
+                )?;
             }
         }
         vm::send(&mut state.port, &Event::KernelLog(lines))
@@ -221,7 +246,11 @@ fn log_line(record: &[u8]) -> Option<String> {
     let (header, text) = record.split_once(';')?;
     let time: u64 = header.split(',').nth(2)?.parse().ok()?;
     let text = text.lines().next()?;
-    Some(format!("[{:5}.{:06}] {text}", time / 1_000_000, time % 1_000_000))
+    Some(format!(
+        "[{:5}.{:06}] {text}",
+        time / 1_000_000,
+        time % 1_000_000
+    ))
 }
 
 /// The children of the first process, of which most were born elsewhere.
@@ -273,7 +302,9 @@ impl Children {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<(Pid, mpsc::Sender<i32>)>> {
-        self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.running
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -296,8 +327,13 @@ impl Run {
         )?;
         let stdout = child.stdout.take().map(OwnedFd::from).context("stdout")?;
         let stderr = child.stderr.take().map(OwnedFd::from).context("stderr")?;
-        let run = Run { status, outputs: Vec::new() };
-        Ok(run.with_output(stdout.into(), Event::Stdout).with_output(stderr.into(), Event::Stderr))
+        let run = Run {
+            status,
+            outputs: Vec::new(),
+        };
+        Ok(run
+            .with_output(stdout.into(), Event::Stdout)
+            .with_output(stderr.into(), Event::Stderr))
     }
 
     /// Also returns the master side of the terminal.
@@ -306,7 +342,10 @@ impl Run {
         pty::grantpt(&master)?;
         pty::unlockpt(&master)?;
         let name = pty::ptsname(&master, Vec::new())?;
-        let slave = File::options().read(true).write(true).open(name.to_str()?)?;
+        let slave = File::options()
+            .read(true)
+            .write(true)
+            .open(name.to_str()?)?;
         let master = File::from(master);
         resize(&master, size)?;
         let (_, status) = children.spawn(
@@ -315,7 +354,13 @@ impl Run {
                 .stdout(slave.try_clone()?)
                 .stderr(slave),
         )?;
-        Ok((Run { status, outputs: Vec::new() }, master))
+        Ok((
+            Run {
+                status,
+                outputs: Vec::new(),
+            },
+            master,
+        ))
     }
 
     fn with_output(mut self, file: File, event: Output) -> Run {
@@ -353,12 +398,7 @@ enum Activity {
 
 const SILENCE: Duration = Duration::from_millis(200);
 
-fn forward(
-    mut output: File,
-    event: Output,
-    link: &Link,
-    activity: &mpsc::Sender<Activity>,
-) {
+fn forward(mut output: File, event: Output, link: &Link, activity: &mpsc::Sender<Activity>) {
     let mut data = [0; 16384];
     while let Ok(length @ 1..) = output.read(&mut data) {
         if link.send(&event(data[..length].to_vec())).is_err() {
@@ -371,7 +411,11 @@ fn forward(
 
 fn shell(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(ENVIRONMENT).current_dir("/root");
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(ENVIRONMENT)
+        .current_dir("/root");
     command
 }
 

@@ -40,7 +40,9 @@ const CONTEXT: usize = 40;
 
 /// The first complaint among these lines, with what follows it.
 pub fn complaint(lines: &[String]) -> Option<&[String]> {
-    let start = lines.iter().position(|line| COMPLAINTS.iter().any(|sign| line.contains(sign)))?;
+    let start = lines
+        .iter()
+        .position(|line| COMPLAINTS.iter().any(|sign| line.contains(sign)))?;
     let end = lines.len().min(start.saturating_add(CONTEXT));
     lines.get(start..end)
 }
@@ -57,7 +59,10 @@ mod tests {
 
     #[test]
     fn an_ordinary_log_is_fine() {
-        let lines = ["EXT4-fs (vda): mounted filesystem", "random: crng init done"];
+        let lines = [
+            "EXT4-fs (vda): mounted filesystem",
+            "random: crng init done",
+        ];
         assert_eq!(complaint(&lines.map(String::from)), None);
     }
 }

@@ -61,7 +61,11 @@ impl Layout {
 
     fn built(&self, name: &str, remedy: &str) -> Result<PathBuf> {
         let path = self.build.join(&self.arch).join(name);
-        ensure!(path.exists(), "{} is missing; run: {remedy}", path.display());
+        ensure!(
+            path.exists(),
+            "{} is missing; run: {remedy}",
+            path.display()
+        );
         Ok(path)
     }
 }

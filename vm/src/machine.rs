@@ -96,7 +96,12 @@ impl Machine {
         let serial = qemu.stdout.take().context("stdout of QEMU")?;
         let console = Console::follow(serial, layout.vm()?.join("console.log"))?;
         let events = listen(port.try_clone()?);
-        let mut machine = Machine { qemu, port, events, console };
+        let mut machine = Machine {
+            qemu,
+            port,
+            events,
+            console,
+        };
         let started = Instant::now();
         loop {
             match machine.event(BOOT_LIMIT.saturating_sub(started.elapsed())) {
@@ -118,10 +123,12 @@ impl Machine {
 
     /// What the guest says next.
     pub fn event(&mut self, limit: Duration) -> Result<Event, Gone> {
-        self.events.recv_timeout(limit).map_err(|error| match error {
-            RecvTimeoutError::Timeout => Gone::Silent(limit),
-            RecvTimeoutError::Disconnected => Gone::Dead,
-        })
+        self.events
+            .recv_timeout(limit)
+            .map_err(|error| match error {
+                RecvTimeoutError::Timeout => Gone::Silent(limit),
+                RecvTimeoutError::Disconnected => Gone::Dead,
+            })
     }
 
     /// Run a command and pass on what happens until it ends; returns its status.
@@ -154,13 +161,18 @@ impl Machine {
             Gone::Silent(time) => format!("; nothing was heard for {} s", time.as_secs()),
         };
         let path = self.console.path.display();
-        format!("{cause}. Its console ({path}) ends with:\n\n{}\n", self.console.tail())
+        format!(
+            "{cause}. Its console ({path}) ends with:\n\n{}\n",
+            self.console.tail()
+        )
     }
 
     /// Have the kernel print its blocked tasks, and the stacks of its processors.
     fn ask_what_hangs(&mut self) {
         for letter in ['w', 'l'] {
-            if self.send(&Request::Sysrq(letter)).is_err() || self.event(Duration::from_secs(5)).is_err() {
+            if self.send(&Request::Sysrq(letter)).is_err()
+                || self.event(Duration::from_secs(5)).is_err()
+            {
                 break;
             }
         }
@@ -172,7 +184,10 @@ impl Machine {
         let limit = Duration::from_secs(30);
         match self.ends_within(limit)? {
             true => Ok(()),
-            false => bail!("the machine does not power off{}", self.obituary(&Gone::Silent(limit))),
+            false => bail!(
+                "the machine does not power off{}",
+                self.obituary(&Gone::Silent(limit))
+            ),
         }
     }
 
@@ -233,28 +248,51 @@ fn qemu(
     };
     let mut command = Command::new(program);
     command.args(["-machine", board, "-accel", accel, "-cpu", "max"]);
-    command.args(["-smp", &hardware.cpus.to_string(), "-m", &format!("{}M", hardware.memory)]);
-    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    command.args([
+        "-smp",
+        &hardware.cpus.to_string(),
+        "-m",
+        &format!("{}M", hardware.memory),
+    ]);
+    command.args([
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+    ]);
     command.args(["-serial", "stdio", "-device", "virtio-rng-pci"]);
 
-    let root = Disk { serial: "root", path: layout.root_disk()?, access: Access::Forget };
+    let root = Disk {
+        serial: "root",
+        path: layout.root_disk()?,
+        access: Access::Forget,
+    };
     for (index, disk) in std::iter::once(&root).chain(disks).enumerate() {
         add_disk(&mut command, index, disk);
     }
 
     let port = port.as_raw_fd();
-    command.arg("-chardev").arg(format!("socket,id=port,fd={port}"));
+    command
+        .arg("-chardev")
+        .arg(format!("socket,id=port,fd={port}"));
     command.args(["-device", "virtio-serial-pci"]);
-    command.arg("-device").arg(format!("virtserialport,chardev=port,name={}", vm::PORT));
+    command
+        .arg("-device")
+        .arg(format!("virtserialport,chardev=port,name={}", vm::PORT));
 
     let boot = match boot {
         Boot::Quiet => "loglevel=5 kunit.enable=0",
         Boot::Kunit => "loglevel=7 kunit.filter_glob=checkpoint*",
     };
-    command.arg("-kernel").arg(layout.kernel()?).arg("-append").arg(format!(
-        "console=ttyS0 root=/dev/vda rw panic=-1 log_buf_len=4M {boot} {}",
-        hardware.append
-    ));
+    command
+        .arg("-kernel")
+        .arg(layout.kernel()?)
+        .arg("-append")
+        .arg(format!(
+            "console=ttyS0 root=/dev/vda rw panic=-1 log_buf_len=4M {boot} {}",
+            hardware.append
+        ));
     Ok(command)
 }
 

@@ -19,7 +19,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Tell of a test; of a failed one also what it said.
+    /// Tell of a test; of a failed one also what it said, of a skipped one the
+    /// last that it said.
     pub fn tell(&mut self, outcome: Outcome, name: &str, time: Duration, said: &[String]) {
         let (count, word) = match outcome {
             Outcome::Passed => (&mut self.passed, "ok"),
@@ -28,10 +29,13 @@ impl Report {
         };
         *count += 1;
         println!("{word:4}  {name}  ({:.2} s)", time.as_secs_f64());
-        if outcome == Outcome::Failed {
-            for line in said {
-                println!("      | {line}");
-            }
+        let shown = match outcome {
+            Outcome::Passed => &[],
+            Outcome::Failed => said,
+            Outcome::Skipped => said.last().map(std::slice::from_ref).unwrap_or_default(),
+        };
+        for line in shown {
+            println!("      | {line}");
         }
     }
 

@@ -76,7 +76,10 @@ impl Shell {
         let keys = visit.machine.sender()?;
         let _raw = RawTerminal::enter()?;
         thread::spawn(move || forward_keys(keys, size));
-        let command = Command { line: String::from("exec bash -l"), terminal: Some(size) };
+        let command = Command {
+            line: String::from("exec bash -l"),
+            terminal: Some(size),
+        };
         visit.perform(command, FOREVER)
     }
 }
@@ -103,7 +106,11 @@ impl Visit {
         let Some(out) = disks.pop() else {
             bail!("the disk at /out is gone");
         };
-        Ok(Visit { machine, out: (out, folder), scratch })
+        Ok(Visit {
+            machine,
+            out: (out, folder),
+            scratch,
+        })
     }
 
     fn perform(mut self, command: Command, patience: Duration) -> Result<ExitCode> {
@@ -132,7 +139,10 @@ fn show(to: &mut impl Write, data: &[u8]) {
 
 fn terminal_size() -> Option<Size> {
     let size = termios::tcgetwinsize(stdio::stdin()).ok()?;
-    Some(Size { columns: size.ws_col, rows: size.ws_row })
+    Some(Size {
+        columns: size.ws_col,
+        rows: size.ws_row,
+    })
 }
 
 /// Pass on the keys, and the size of the terminal when it has changed. The size

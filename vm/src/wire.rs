@@ -42,7 +42,10 @@ pub struct Command {
 impl Command {
     /// A command without a terminal.
     pub fn new(line: &str) -> Command {
-        Command { line: line.to_owned(), terminal: None }
+        Command {
+            line: line.to_owned(),
+            terminal: None,
+        }
     }
 }
 

@@ -14,7 +14,13 @@ use std::time::Instant;
 
 pub fn test(wanted: &Wanted, report: &mut Report) -> Result<()> {
     let mut cargo = Command::new("cargo")
-        .args(["test", "--workspace", "--locked", "--quiet", "--no-fail-fast"])
+        .args([
+            "test",
+            "--workspace",
+            "--locked",
+            "--quiet",
+            "--no-fail-fast",
+        ])
         .args(["--", "--format=pretty"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -70,8 +76,14 @@ mod tests {
     #[test]
     fn results_of_libtest() {
         assert_eq!(parse("test a::b ... ok"), Some(("a::b", Outcome::Passed)));
-        assert_eq!(parse("test a::b ... FAILED"), Some(("a::b", Outcome::Failed)));
-        assert_eq!(parse("test c ... ignored, slow"), Some(("c", Outcome::Skipped)));
+        assert_eq!(
+            parse("test a::b ... FAILED"),
+            Some(("a::b", Outcome::Failed))
+        );
+        assert_eq!(
+            parse("test c ... ignored, slow"),
+            Some(("c", Outcome::Skipped))
+        );
         assert_eq!(parse("test result: ok. 3 passed; 0 failed"), None);
     }
 }

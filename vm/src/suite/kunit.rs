@@ -37,7 +37,10 @@ pub fn test(guest: &mut Guest, wanted: &Wanted, report: &mut Report) -> Result<(
     }
     let seen = tell_results(&log, wanted, report);
     if seen == 0 && wanted.everything() {
-        report.fail("kunit: no suite ran", "CONFIG_CHECKPOINT_KUNIT_TEST brings the suites");
+        report.fail(
+            "kunit: no suite ran",
+            "CONFIG_CHECKPOINT_KUNIT_TEST brings the suites",
+        );
     }
     if let Some(lines) = kernel_log::complaint(&log) {
         report.fail("kunit: kernel log", &lines.join("\n"));
@@ -52,14 +55,17 @@ fn tell_results(log: &[String], wanted: &Wanted, report: &mut Report) -> usize {
     let mut seen = 0;
     let mut before = 0.0;
     for line in log {
-        let Some((time, text)) = split_time(line) else { continue };
+        let Some((time, text)) = split_time(line) else {
+            continue;
+        };
         match ktap::parse(text) {
             (1, Line::Subtest(name)) => {
                 suite = name;
                 said.clear();
                 before = time;
             }
-            (1, Line::Result(outcome, name)) => {
+            (1, Line::Result(outcome, name, why)) => {
+                said.extend((!why.is_empty()).then(|| why.to_owned()));
                 seen += 1;
                 if wanted.has(&["kunit", suite, name]) {
                     let spent = Duration::try_from_secs_f64(time - before).unwrap_or_default();

@@ -82,7 +82,14 @@ impl<'a> Guest<'a> {
     fn new(layout: &'a Layout, hardware: &'a Hardware, patience: Duration) -> Result<Guest<'a>> {
         let scratch = layout.scratch()?;
         let disks = vec![disk::tools(layout, scratch.path())?];
-        Ok(Guest { layout, hardware, patience, disks, scratch, machine: None })
+        Ok(Guest {
+            layout,
+            hardware,
+            patience,
+            disks,
+            scratch,
+            machine: None,
+        })
     }
 
     /// Start a machine, whatever became of the last one.

@@ -39,11 +39,13 @@ fn select(guest: &mut Guest, program: &str, wanted: &Wanted) -> Result<Option<St
     let mut listing = Vec::new();
     let patience = guest.patience;
     let line = format!("{FOLDER}/{program} -l 2>&1");
-    let status = guest.machine()?.run(Command::new(&line), patience, |event| {
-        if let Event::Stdout(data) = event {
-            listing.extend(data);
-        }
-    });
+    let status = guest
+        .machine()?
+        .run(Command::new(&line), patience, |event| {
+            if let Event::Stdout(data) = event {
+                listing.extend(data);
+            }
+        });
     // A program that is not of the harness has no list.
     if status != Ok(SKIP) {
         return Ok(None);
@@ -61,7 +63,10 @@ fn select(guest: &mut Guest, program: &str, wanted: &Wanted) -> Result<Option<St
 /// each fixture a column with its variants and a column with its tests.
 fn tests_in(listing: &str) -> Vec<String> {
     let mut names = Vec::new();
-    let body = listing.lines().skip_while(|line| !line.starts_with("# FIXTURE")).skip(1);
+    let body = listing
+        .lines()
+        .skip_while(|line| !line.starts_with("# FIXTURE"))
+        .skip(1);
     let body: Vec<&str> = body.collect();
     for table in body.split(|line| line.starts_with("----")) {
         let mut fixture = String::new();
@@ -77,7 +82,11 @@ fn tests_in(listing: &str) -> Vec<String> {
             names.extend(tests.iter().map(|test| format!("{fixture}.{test}")));
         }
         for variant in variants {
-            names.extend(tests.iter().map(|test| format!("{fixture}.{variant}.{test}")));
+            names.extend(
+                tests
+                    .iter()
+                    .map(|test| format!("{fixture}.{variant}.{test}")),
+            );
         }
     }
     names
@@ -111,7 +120,10 @@ fn run(guest: &mut Guest, program: &str, filter: &str, report: &mut Report) -> R
     }
     // What a test leaves behind must not meet the next. A kernel that has
     // complained once does not always do so again.
-    let swept = end.is_ok() && machine.run(Command::new("kill -9 -1"), patience, |_| {}).is_ok();
+    let swept = end.is_ok()
+        && machine
+            .run(Command::new("kill -9 -1"), patience, |_| {})
+            .is_ok();
     if complaint.is_some() || !swept {
         guest.bury();
     }
@@ -157,7 +169,10 @@ impl<'a> Results<'a> {
     fn hear_line(&mut self, line: &str) {
         match ktap::parse(line) {
             (0, Line::Plan(count)) => self.planned = Some(count),
-            (0, Line::Result(outcome, name)) => self.tell(outcome, name),
+            (0, Line::Result(outcome, name, why)) => {
+                self.said.extend((!why.is_empty()).then(|| why.to_owned()));
+                self.tell(outcome, name);
+            }
             _ => {
                 if let Some(name) = line.strip_prefix("#  RUN ") {
                     self.running = name.trim_end_matches("...").trim().to_owned();
@@ -171,7 +186,8 @@ impl<'a> Results<'a> {
         self.seen += 1;
         self.failed += usize::from(outcome == Outcome::Failed);
         let name = format!("{}: {name}", self.program);
-        self.report.tell(outcome, &name, self.started.elapsed(), &self.said);
+        self.report
+            .tell(outcome, &name, self.started.elapsed(), &self.said);
         self.said.clear();
         self.running.clear();
         self.started = Instant::now();
