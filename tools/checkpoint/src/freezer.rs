@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hands a tree that the kernel left frozen to the freezer of a cgroup (version 2).
+//! Puts processes into cgroups (version 2), and leaves them to their freezer.
 
 use std::fs;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -13,11 +15,8 @@ use crate::kernel;
 /// Moves the tree under `root` into a cgroup, which is made if it does not exist, and leaves it
 /// frozen there: writing 0 to its cgroup.freeze lets it run.
 pub(crate) fn hold(root: i32, cgroup: &Path) -> Result<()> {
-    if !cgroup.exists() {
-        fs::create_dir(cgroup).with_context(|| format!("cannot make {}", cgroup.display()))?;
-    }
     for pid in tree(root)? {
-        write(cgroup, "cgroup.procs", &pid.to_string())?;
+        admit(pid, cgroup)?;
     }
     write(cgroup, "cgroup.freeze", "1")?;
     // The cgroup holds it now.
@@ -25,9 +24,22 @@ pub(crate) fn hold(root: i32, cgroup: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Moves a process into a cgroup, which is made if it does not exist.
+pub(crate) fn admit(pid: i32, cgroup: &Path) -> Result<()> {
+    if !cgroup.exists() {
+        fs::create_dir(cgroup).with_context(|| format!("cannot make {}", cgroup.display()))?;
+    }
+    Ok(write(cgroup, "cgroup.procs", &pid.to_string())?)
+}
+
 fn write(cgroup: &Path, file: &str, text: &str) -> anyhow::Result<()> {
     let path = cgroup.join(file);
-    fs::write(&path, text).with_context(|| format!("cannot write {text} to {}", path.display()))
+    // A folder that is no cgroup has no such file, and must not get one.
+    File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {text} to {}", path.display()))
 }
 
 /// The processes of a tree that does not change.

@@ -24,6 +24,7 @@ use crate::exit::Class;
 use crate::exit::Codes;
 use crate::exit::Error;
 use crate::exit::Result;
+use crate::freezer;
 use crate::namespace;
 use crate::sys;
 use crate::wait::Signals;
@@ -203,10 +204,7 @@ impl Args {
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
         if self.cgroup {
-            let path = cgroup(pid);
-            let cannot = || format!("cannot make {}", path.display());
-            fs::create_dir(&path).with_context(cannot)?;
-            fs::write(path.join("cgroup.procs"), pid.to_string()).with_context(cannot)?;
+            freezer::admit(pid, &cgroup(pid))?;
         }
         Ok(())
     }
