@@ -4,8 +4,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
-#include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/wait.h>
 #include <linux/sched.h>
@@ -570,6 +571,84 @@ static void comm_check(enum cr_phase phase)
 	CHECK_STR(thread_name, "a) thread (b");
 }
 
+/* How it is scheduled, and how soon it dies when memory is short. */
+static void oom_score_setup(void)
+{
+	cr_write_file("/proc/self/oom_score_adj", "123", 3);
+}
+
+static void oom_score_check(enum cr_phase phase)
+{
+	char buf[16];
+
+	CHECK_EQ(cr_slurp("/proc/self/oom_score_adj", buf, sizeof(buf)), 4);
+	CHECK_STR(buf, "123\n");
+}
+
+static void scheduling_child(void *arg)
+{
+	for (;;)
+		pause();
+}
+
+static pid_t fifo, batch, pinned;
+static int cpus;
+
+static void scheduling_setup(void)
+{
+	struct sched_param param = { .sched_priority = 7 };
+	cpu_set_t set;
+	int cpu;
+
+	fifo = cr_fork(scheduling_child, NULL);
+	NEED(!sched_setscheduler(fifo, SCHED_FIFO, &param));
+	batch = cr_fork(scheduling_child, NULL);
+	param.sched_priority = 0;
+	NEED(!sched_setscheduler(batch, SCHED_BATCH, &param));
+	NEED(!setpriority(PRIO_PROCESS, batch, 11));
+	pinned = cr_fork(scheduling_child, NULL);
+	NEED(!sched_getaffinity(0, sizeof(set), &set));
+	cpus = CPU_COUNT(&set);
+	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &set); cpu--)
+		;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	NEED(!sched_setaffinity(pinned, sizeof(set), &set));
+}
+
+static void scheduling_check(enum cr_phase phase)
+{
+	struct sched_param param = { };
+
+	CHECK_EQ(sched_getscheduler(fifo), SCHED_FIFO);
+	CHECK_EQ(sched_getparam(fifo, &param), 0);
+	CHECK_EQ(param.sched_priority, 7);
+	CHECK_EQ(sched_getscheduler(batch), SCHED_BATCH);
+	CHECK_EQ(getpriority(PRIO_PROCESS, batch), 11);
+	CHECK_EQ(sched_getscheduler(0), SCHED_OTHER);
+	CHECK_EQ(getpriority(PRIO_PROCESS, 0), 0);
+}
+
+static void affinity_check(enum cr_phase phase)
+{
+	cpu_set_t set;
+
+	CHECK_EQ(sched_getaffinity(pinned, sizeof(set), &set), 0);
+	CHECK_EQ(CPU_COUNT(&set), 1);
+	CHECK_EQ(sched_getaffinity(fifo, sizeof(set), &set), 0);
+	CHECK_EQ(CPU_COUNT(&set), cpus);
+}
+
+static void personality_setup(void)
+{
+	NEED(personality(ADDR_NO_RANDOMIZE | UNAME26) >= 0);
+}
+
+static void personality_check(enum cr_phase phase)
+{
+	CHECK_EQ(personality(~0UL), ADDR_NO_RANDOMIZE | UNAME26);
+}
+
 static void timer_slack_setup(void)
 {
 	NEED(!prctl(PR_SET_TIMERSLACK, 123456UL));
@@ -689,6 +768,11 @@ static const struct cr_scenario scenarios[] = {
 	{ "process.parent_death_signal", CR_TREE, death_signal_setup,
 	  death_signal_check },
 	{ "process.comm", CR_TREE, comm_setup, comm_check },
+	{ "process.oom_score", CR_ANY, oom_score_setup, oom_score_check },
+	{ "process.scheduling", CR_TREE, scheduling_setup, scheduling_check },
+	{ "process.affinity", CR_TREE, scheduling_setup, affinity_check },
+	{ "process.personality", CR_ANY, personality_setup,
+	  personality_check },
 	{ "process.timer_slack", CR_ANY, timer_slack_setup,
 	  timer_slack_check },
 	{ "thread.ids", CR_TREE, threads_setup, threads_check },
