@@ -78,6 +78,14 @@ selftests: kernel ## build the selftest programs
 test: all selftests ## run all tests; T='glob' selects some
 	$(Q)$(STATIC) $(VM) test
 
+.PHONY: lint
+lint: kernel tools ## check the style of everything, and count the edits of the kernel
+	$(Q)$(STATIC) config/lint
+
+.PHONY: format
+format: kernel ## format the Rust code
+	$(Q)config/format
+
 .PHONY: vm
 vm: all ## run RUN='command' as root in the machine; EXTRA=folder is at /extra
 	$(Q)$(if $(RUN),,$(error name a command: make vm RUN='uname -a'))$(VM) run -- "$$RUN"
