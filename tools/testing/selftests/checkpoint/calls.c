@@ -111,7 +111,7 @@ static void arguments_drive(struct cr_run *run)
 	       checkpoint(run->root, wr, tree | 1UL << 40, -1), EINVAL);
 #endif
 	expect(run, "a dead pid", checkpoint(gone, wr, tree, -1), ESRCH);
-	expect(run, "a negative pid", checkpoint(-5, wr, tree, -1), ESRCH);
+	expect(run, "a negative pid", checkpoint(-5, wr, tree, -1), EINVAL);
 	expect(run, "fd -1", checkpoint(run->root, -1, tree, -1), EBADF);
 	expect(run, "fd 999", checkpoint(run->root, 999, tree, -1), EBADF);
 	expect(run, "a fd for reading", checkpoint(run->root, rd, tree, -1),

@@ -90,7 +90,7 @@ static void own_uts(void *arg)
 	for (;;) {
 		if (cr_get(&renamed->turn) == 1) {
 			NEED(!uname(&uts));
-			strcpy(renamed->name, uts.nodename);
+			memcpy(renamed->name, uts.nodename, sizeof(uts.nodename));
 			cr_set(&renamed->turn, 2);
 		}
 		cr_msleep(2);

@@ -292,7 +292,7 @@ static void secret_setup(void)
 	mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	NEED(mapped != MAP_FAILED);
 	NEED(!close(fd));
-	strcpy(mapped, "secret");
+	memcpy(mapped, "secret", 7);
 }
 
 static void secret_check(enum cr_phase phase)
@@ -310,7 +310,7 @@ static void sysv_shm_setup(void)
 	mapped = shmat(id, NULL, 0);
 	NEED(mapped != (void *)-1);
 	NEED(!shmctl(id, IPC_RMID, NULL));
-	strcpy(mapped, "secret");
+	memcpy(mapped, "secret", 7);
 }
 
 /* Timers */
