@@ -20,6 +20,7 @@ use serde_json::Map;
 
 use crate::exit::Class;
 use crate::exit::Error;
+use crate::print;
 use crate::sys;
 
 /// The root need not be a container's init.
@@ -93,7 +94,7 @@ impl Log {
         for line in text.lines() {
             match line.strip_prefix(STATS) {
                 Some(stats) => log.stats = Some(Stats::parse(stats)),
-                None => log.lines.push(line.into()),
+                None => log.lines.push(print::harmless(line)),
             }
         }
         log

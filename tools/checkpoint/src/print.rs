@@ -51,15 +51,22 @@ pub struct Detail {
     pub registers: bool,
 }
 
-/// Text in an array of bytes: up to the first zero, if it can be read.
+/// Bytes that can be read as text.
 fn text(bytes: &[u8]) -> Option<&str> {
-    let len = bytes
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |at| at + 1);
-    let text = std::str::from_utf8(&bytes[..len]).ok()?;
+    let text = std::str::from_utf8(bytes).ok()?;
     let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
     text.chars().all(plain).then_some(text)
+}
+
+/// Bytes without the zeros that pad them.
+fn unpadded(bytes: &[u8]) -> &[u8] {
+    let len = bytes.iter().rposition(|byte| *byte != 0);
+    &bytes[..len.map_or(0, |at| at + 1)]
+}
+
+/// Text of an image or of the kernel that a terminal may be given.
+pub fn harmless(text: &str) -> String {
+    text.replace(char::is_control, "?")
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -78,18 +85,28 @@ fn registers(header: &Header, entry: &Entry<'_>) -> Option<Vec<(&'static str, u6
     regs::general(header.machine, entry.tail)
 }
 
-/// The fields of the tail; whatever it is if it is damaged.
-fn tail<'a>(entry: &Entry<'a>) -> Fields<'a> {
+/// The fields of both parts. Where the fixed part has the length of what the tail has under the
+/// same name, the length is left out.
+fn fields<'a>(entry: &Entry<'a>) -> Fields<'a> {
     let mut rest = Tail::new(entry.tail);
-    match entry.body.tail(&mut rest) {
+    let tail = match entry.body.tail(&mut rest) {
         Ok(fields) => fields,
         Err(_) => vec![("tail", Value::Bytes(entry.tail))],
+    };
+    let mut fields = entry.body.describe();
+    fields.retain(|(name, _)| !tail.iter().any(|(other, _)| name == other));
+    for (_, value) in &mut fields {
+        if let Value::Bytes(bytes) = value {
+            *bytes = unpadded(bytes);
+        }
     }
+    fields.extend(tail);
+    fields
 }
 
 /// The header, a field a line.
 pub fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
-    let release = text(&header.release).unwrap_or("?");
+    let release = text(unpadded(&header.release)).unwrap_or("?");
     let pages = header.data_pages;
     let bytes = HumanBytes(pages.saturating_mul(1 << header.page_shift));
     let mut line = |name: &str, value: String| writeln!(out, "{name:<13}{value}");
@@ -128,6 +145,8 @@ fn time(realtime: i64) -> String {
 pub fn header_json(header: &Header) -> Json {
     use crate::format::Describe;
     let mut fields = fields_json(&header.describe());
+    fields["magic"] = json!(text(unpadded(&header.magic)));
+    fields["release"] = json!(text(unpadded(&header.release)));
     fields["mode_name"] = json!(names::mode(header.mode));
     fields["machine_name"] = json!(names::machine(header.machine));
     fields
@@ -172,7 +191,7 @@ fn nodes(entries: &[Entry<'_>]) -> (Vec<Node>, Vec<usize>) {
         }
         nodes.push(Node {
             process: *process,
-            name: text(&task.comm).unwrap_or("?").into(),
+            name: harmless(&String::from_utf8_lossy(unpadded(&task.comm))),
             threads: vec![task.tid],
             zombie: (task.flags & TASK_ZOMBIE != 0).then_some(task.exit_code),
             children: Vec::new(),
@@ -255,7 +274,7 @@ pub fn failure(out: &mut dyn Write, entries: &[Entry<'_>]) -> io::Result<bool> {
         };
         let log = String::from_utf8_lossy(entry.tail);
         for line in log.lines() {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", harmless(line))?;
         }
         let error = i32::try_from(failure.errno).unwrap_or(0);
         let error = io::Error::from_raw_os_error(error);
@@ -340,15 +359,19 @@ pub fn record(
         ObjRef(number) => format!("#{number}"),
     };
     let name = entry.place.name;
-    writeln!(
-        out,
-        "{:#010x} {:>5}  {name} {object}",
-        entry.place.offset, entry.place.number
-    )?;
+    let title = format!("{name} {object}");
+    let title = title.trim_end();
+    let place = entry.place;
+    writeln!(out, "{:#010x} {:>5}  {title}", place.offset, place.number)?;
     let mut lines = Lines::new(out);
-    let fixed = entry.body.describe();
-    let tail = tail(entry);
-    for (field, value) in fixed.iter().chain(&tail) {
+    let registers = match detail.registers {
+        true => registers(header, entry),
+        false => None,
+    };
+    for (field, value) in &fields(entry) {
+        if *field == "registers" && registers.is_some() {
+            continue;
+        }
         if field.starts_with("reserved") || (!detail.all && kind::is_zero(value)) {
             continue;
         }
@@ -360,10 +383,7 @@ pub fn record(
         }
     }
     lines.flush()?;
-    if !detail.registers {
-        return Ok(());
-    }
-    for (register, value) in registers(header, entry).unwrap_or_default() {
+    for (register, value) in registers.unwrap_or_default() {
         lines.pair(register, &format!("{value:#x}"))?;
     }
     lines.flush()
@@ -423,15 +443,13 @@ fn bytes_line(bytes: &[u8], detail: Detail) -> String {
 
 /// A record as JSON.
 pub fn record_json(header: &Header, entry: &Entry<'_>) -> Json {
-    let mut fields = entry.body.describe();
-    fields.extend(tail(entry));
     let mut json = json!({
         "number": entry.place.number,
         "offset": entry.place.offset,
         "kind": entry.place.name,
         "version": entry.head.version,
         "object": entry.head.object.0,
-        "fields": fields_json(&fields),
+        "fields": fields_json(&fields(entry)),
     });
     if let Some(registers) = registers(header, entry) {
         json["registers"] = registers
@@ -485,10 +503,11 @@ mod tests {
 
     #[test]
     fn bytes_are_text_or_hex() {
-        assert_eq!(text(b"sh\0\0"), Some("sh"));
-        assert_eq!(text(b"\x01\0"), None);
+        assert_eq!(text(b"sh"), Some("sh"));
+        assert_eq!(text(b"sh\0"), None);
         assert_eq!(text(b"\xff"), None);
-        assert_eq!(text(b"\0"), Some(""));
+        assert_eq!(unpadded(b"sh\0\0"), b"sh");
+        assert_eq!(unpadded(b"\0"), b"");
         assert_eq!(hex(&[1, 0xab]), "01ab");
     }
 

@@ -68,17 +68,33 @@ pub(crate) fn unshare(namespaces: c_int) -> io::Result<()> {
     }
 }
 
+/// `struct clone_args` of include/uapi/linux/sched.h, which libc has on few architectures.
+#[derive(Default)]
+#[repr(C)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
 /// fork(2) into new namespaces and, if there is one, with a chosen pid. Returns the child's pid
 /// in the parent, and 0 in the child.
 pub(crate) fn fork(namespaces: c_int, pid: Option<i32>) -> io::Result<i32> {
-    // SAFETY: `clone_args` is plain data.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = namespaces as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
-    if let Some(pid) = &pid {
-        args.set_tid = std::ptr::from_ref(pid) as u64;
-        args.set_tid_size = 1;
-    }
+    let args = CloneArgs {
+        flags: namespaces as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        set_tid: pid.as_ref().map_or(0, |pid| std::ptr::from_ref(pid) as u64),
+        set_tid_size: u64::from(pid.is_some()),
+        ..CloneArgs::default()
+    };
     // SAFETY:
     // - `args` is a valid structure of the size that is given, and `pid` outlives the call.
     // - Without CLONE_VM and without a stack this is fork(2): the child goes on with a copy of
@@ -88,8 +104,8 @@ pub(crate) fn fork(namespaces: c_int, pid: Option<i32>) -> io::Result<i32> {
     let result = unsafe {
         libc::syscall(
             libc::SYS_clone3,
-            std::ptr::from_mut(&mut args),
-            size_of::<libc::clone_args>(),
+            std::ptr::from_ref(&args),
+            size_of::<CloneArgs>(),
         )
     };
     match result {

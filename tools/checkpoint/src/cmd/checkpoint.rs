@@ -280,6 +280,8 @@ fn print_stats(out: &mut dyn Write, stats: &Stats) -> io::Result<()> {
         let (name, value) = if let Some(name) = key.strip_suffix("_ns") {
             let time = Duration::from_nanos(number);
             (name.to_string(), format!("{time:.3?}"))
+        } else if key == "bytes" {
+            (key.clone(), HumanBytes(number).to_string())
         } else if let Some(name) = key.strip_suffix("_bytes") {
             (name.to_string(), HumanBytes(number).to_string())
         } else {
