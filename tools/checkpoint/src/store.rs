@@ -4,6 +4,7 @@
 //! the log of the kernel goes.
 
 use std::fs::File;
+use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -126,8 +127,11 @@ impl Sink {
             .map_err(|error| error.error)
             .with_context(cannot)?;
         let folder = File::open(folder(&path)).with_context(cannot)?;
-        folder.sync_all().with_context(cannot)?;
-        Ok(())
+        match folder.sync_all() {
+            // Some file systems cannot, such as those of another machine.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => Ok(result.with_context(cannot)?),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ const EXAMPLES: &str = "\
 Examples:
   Run a job as a container that can be checkpointed by itself: nothing of it is shared with us,
   its pid as we see it goes to job.pid:
-      cr nsexec -ptmui --setsid -P job.pid job </dev/null >job.log 2>&1 &
+      cr nsexec -pui --setsid -P job.pid job </dev/null >job.log 2>&1 &
       cr checkpoint -o job.cr $(cat job.pid)
   Look around in a new pid namespace:
       cr nsexec -pm ps -ef
