@@ -41,6 +41,9 @@ CARGO := /usr/bin/cargo
 BIN := $(CARGO_TARGET_DIR)/$(RUST_TARGET)/release
 VM := $(BIN)/vm
 
+# The commands of Linux-CR are other names of ours.
+NAMES := checkpoint restart ckptinfo nsexec
+
 BINDGEN_VERSION := 0.72.1
 
 .PHONY: all
@@ -65,6 +68,8 @@ tools: packages | $(CARGO_HOME)/config.toml ## build the user tools and the runn
 	$(Q)$(STATIC) $(CARGO) build --release --locked
 	$(Q)mkdir -p $(O)/$(ARCH)/bin
 	$(Q)install -C $(BIN)/vm-guest $(O)/$(ARCH)/vm-guest
+	$(Q)install -C $(BIN)/cr $(O)/$(ARCH)/bin/cr
+	$(Q)for name in $(NAMES); do ln -sf cr $(O)/$(ARCH)/bin/$$name; done
 
 .PHONY: rootdisk
 rootdisk: packages ## make the Debian root disk of the machine
@@ -77,6 +82,10 @@ selftests: kernel ## build the selftest programs
 .PHONY: test
 test: all selftests ## run all tests; T='glob' selects some
 	$(Q)$(STATIC) $(VM) test
+
+.PHONY: demo
+demo: all ## checkpoint real programs, reboot the machine, restart them
+	$(Q)$(VM) demo
 
 .PHONY: lint
 lint: kernel tools ## check the style of everything, and count the edits of the kernel

@@ -32,8 +32,9 @@ pub enum Access {
 const MEGABYTE: u64 = 1 << 20;
 
 /// The disk that the guest has at `/usr/local`: its first process, the tools
-/// and the tests. It is made for every boot, which costs a fraction of a second.
-pub fn tools(layout: &Layout, scratch: &Path) -> Result<Disk> {
+/// and the tests, and some files by name and content. It is made for every boot,
+/// which costs a fraction of a second.
+pub fn tools(layout: &Layout, scratch: &Path, files: &[(&str, &str)]) -> Result<Disk> {
     let folder = scratch.join("tools");
     fs::create_dir_all(folder.join("sbin"))?;
     let guest = folder.join("sbin/vm-guest");
@@ -48,6 +49,11 @@ pub fn tools(layout: &Layout, scratch: &Path) -> Result<Disk> {
             fs::create_dir_all(&to)?;
             copy(&from, &to)?;
         }
+    }
+    for (name, content) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(&folder))?;
+        fs::write(path, content)?;
     }
     from_folder("tools", &folder, scratch, Access::Read, 16 * MEGABYTE)
 }

@@ -179,7 +179,7 @@ impl Machine {
     }
 
     /// Put the disks away and power off.
-    pub fn power_off(mut self) -> Result<()> {
+    pub fn power_off(&mut self) -> Result<()> {
         self.send(&Request::PowerOff)?;
         let limit = Duration::from_secs(30);
         match self.ends_within(limit)? {

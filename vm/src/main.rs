@@ -4,9 +4,11 @@
 //! - `disk`: the file systems that the machine gets.
 //! - `machine`: QEMU, its console, and the conversation with the guest.
 //! - `session`: one command for a person: `vm run` and `vm shell`.
+//! - `demo`: the demonstration.
 //! - `suite`: `vm test`, with `ktap`, `kernel_log` and `report`.
 
 mod console;
+mod demo;
 mod disk;
 mod kernel_log;
 mod ktap;
@@ -50,6 +52,8 @@ enum Action {
     Run(session::Run),
     /// Open a shell.
     Shell(session::Shell),
+    /// Checkpoint real programs, reboot the machine, and restart them.
+    Demo(demo::Demo),
     /// Run all tests; the last line counts them.
     Test(suite::Test),
 }
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         match arguments.action {
             Action::Run(run) => run.perform(&layout, hardware),
             Action::Shell(shell) => shell.perform(&layout, hardware),
+            Action::Demo(demo) => demo.perform(&layout, hardware),
             Action::Test(test) => test.perform(&layout, hardware),
         }
     });

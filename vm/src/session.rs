@@ -97,7 +97,7 @@ impl Visit {
     fn begin(layout: &Layout, hardware: &Hardware, shares: &Shares) -> Result<Visit> {
         let scratch = layout.scratch()?;
         let folder = layout.vm()?.join("out");
-        let mut disks = vec![disk::tools(layout, scratch.path())?];
+        let mut disks = vec![disk::tools(layout, scratch.path(), &[])?];
         if let Some(extra) = &shares.extra {
             disks.push(disk::extra(extra, scratch.path())?);
         }

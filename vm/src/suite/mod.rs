@@ -81,7 +81,7 @@ struct Guest<'a> {
 impl<'a> Guest<'a> {
     fn new(layout: &'a Layout, hardware: &'a Hardware, patience: Duration) -> Result<Guest<'a>> {
         let scratch = layout.scratch()?;
-        let disks = vec![disk::tools(layout, scratch.path())?];
+        let disks = vec![disk::tools(layout, scratch.path(), &[])?];
         Ok(Guest {
             layout,
             hardware,
@@ -114,7 +114,10 @@ impl<'a> Guest<'a> {
     }
 
     fn power_off(&mut self, report: &mut Report) {
-        if let Some(Err(error)) = self.machine.take().map(Machine::power_off) {
+        let Some(machine) = &mut self.machine else {
+            return;
+        };
+        if let Err(error) = machine.power_off() {
             report.fail("machine: power off", &error.to_string());
         }
     }
