@@ -75,7 +75,8 @@ struct cr_scenario {
 
 	/*
 	 * A checkpoint that must fail with this errno and with this text in
-	 * the log, and leave the tree undisturbed.
+	 * the log, and leave the tree undisturbed. When the kernel learns how
+	 * to save the state, these two go, and the rest is its test.
 	 */
 	int refused;
 	const char *log;

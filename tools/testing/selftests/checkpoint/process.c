@@ -780,7 +780,7 @@ static const struct cr_scenario scenarios[] = {
 	  child_threads_check },
 	{ "thread.join", CR_TREE, join_setup, join_check },
 	{ "thread.dead_leader", CR_TREE, dead_leader_setup,
-	  dead_leader_check },
+	  dead_leader_check, CR_REFUSED, "leader has ended" },
 	{ "thread.rseq", CR_ANY, rseq_setup, rseq_check },
 	{ "thread.robust_list", CR_TREE, robust_setup, robust_check },
 };

@@ -313,6 +313,73 @@ static void sysv_shm_setup(void)
 	memcpy(mapped, "secret", 7);
 }
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL	102
+#endif
+#ifndef SYS_mseal
+#define SYS_mseal		462
+#endif
+
+static void map_two(void)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	mapped = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	NEED(mapped != MAP_FAILED);
+	memcpy(mapped, "secret", 7);
+}
+
+static void guard_setup(void)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	map_two();
+	if (madvise(mapped + page, page, MADV_GUARD_INSTALL))
+		cr_skip("no guard pages");
+}
+
+static void guard_check(enum cr_phase phase)
+{
+	int fds[2];
+
+	CHECK_STR(mapped, "secret");
+	NEED(!pipe(fds));
+	CHECK_EQ(write(fds[1], mapped + sysconf(_SC_PAGESIZE), 1), -1);
+	CHECK_EQ(errno, EFAULT);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void seal_setup(void)
+{
+	map_two();
+	if (syscall(SYS_mseal, mapped, 2 * sysconf(_SC_PAGESIZE), 0))
+		cr_skip("no sealed mappings");
+}
+
+static void seal_check(enum cr_phase phase)
+{
+	CHECK_STR(mapped, "secret");
+	CHECK_EQ(munmap(mapped, sysconf(_SC_PAGESIZE)), -1);
+	CHECK_EQ(errno, EPERM);
+}
+
+static void lock_future_setup(void)
+{
+	map_two();
+	NEED(!mlockall(MCL_FUTURE));
+}
+
+static void aio_setup(void)
+{
+	unsigned long context = 0;
+
+	map_two();
+	if (syscall(SYS_io_setup, 4, &context))
+		cr_skip("no asynchronous I/O");
+}
+
 /* Timers */
 static timer_t timer;
 
@@ -422,6 +489,23 @@ static void unshare_in_child(int flags)
 		cr_msleep(2);
 	if (cr_get(ready) == 2)
 		cr_skip("no such namespace");
+}
+
+/* A child that has its parent's memory and handlers, but is no thread */
+static int sleep_forever(void *arg)
+{
+	for (;;)
+		pause();
+	return 0;
+}
+
+static void shared_handlers_setup(void)
+{
+	static char stack[16384];
+
+	child = clone(sleep_forever, stack + sizeof(stack),
+		      CLONE_VM | CLONE_SIGHAND | SIGCHLD, NULL);
+	NEED(child >= 0);
 }
 
 static void mount_ns_setup(void)
@@ -543,6 +627,12 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("perf_mapping", perf_mapping_setup, mapping_check, "perf"),
 	REFUSED("secret_memory", secret_setup, secret_check, "secret"),
 	REFUSED("sysv_shm", sysv_shm_setup, secret_check, "SYSV"),
+	REFUSED("guard_pages", guard_setup, guard_check, "guard"),
+	REFUSED("sealed_mapping", seal_setup, seal_check, "mapping at"),
+	REFUSED("lock_future", lock_future_setup, secret_check, "mlockall"),
+	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
+	REFUSED("shared_handlers", shared_handlers_setup, child_check,
+		"CLONE_SIGHAND"),
 	REFUSED("posix_timer", posix_timer_setup, posix_timer_check, "timer"),
 	REFUSED("itimer", itimer_setup, itimer_check, "timer"),
 	REFUSED("seccomp", seccomp_setup, seccomp_check, "seccomp"),
