@@ -71,6 +71,14 @@ impl Error {
         Error::new(Class::Usage, anyhow::anyhow!("{message}"))
     }
 
+    /// Says what was being done.
+    pub fn context(self, message: String) -> Error {
+        Error {
+            cause: self.cause.context(message),
+            ..self
+        }
+    }
+
     /// Prints it, a line for each line of the message.
     pub fn print(&self) {
         for line in format!("{:#}", self.cause).lines() {

@@ -56,8 +56,10 @@ const ERROR: &str = "error:";
 /// Which call it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Call {
-    /// checkpoint(2) of this pid.
-    Checkpoint(i32),
+    /// checkpoint(2) of the container whose init is this pid.
+    Container(i32),
+    /// checkpoint(2) of any tree under this pid.
+    Subtree(i32),
     /// checkpoint(2) with CHECKPOINT_THAW of this pid.
     Thaw(i32),
     /// restart(2).
@@ -67,7 +69,7 @@ pub enum Call {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Call::Checkpoint(pid) => write!(f, "cannot checkpoint {pid}"),
+            Call::Container(pid) | Call::Subtree(pid) => write!(f, "cannot checkpoint {pid}"),
             Call::Thaw(pid) => write!(f, "cannot thaw {pid}"),
             Call::Restart => f.write_str("cannot restart"),
         }
@@ -195,9 +197,11 @@ impl From<Failed> for Error {
 
 /// checkpoint(2) of the tree under `pid`; returns the number of the checkpoint.
 pub fn checkpoint(pid: i32, fd: BorrowedFd<'_>, flags: u32) -> Result<(u64, Log), Failed> {
-    call(Call::Checkpoint(pid), |log| {
-        sys::checkpoint(pid, Some(fd), flags, log)
-    })
+    let what = match flags & CHECKPOINT_SUBTREE {
+        0 => Call::Container(pid),
+        _ => Call::Subtree(pid),
+    };
+    call(what, |log| sys::checkpoint(pid, Some(fd), flags, log))
 }
 
 /// Lets the tree under `pid` run, which was left frozen.
@@ -229,8 +233,8 @@ fn explain(what: Call, error: &io::Error, log: &Log) -> Error {
 fn class(what: Call, errno: Errno) -> Class {
     match (what, errno) {
         (_, Errno::OPNOTSUPP) => Class::Refused,
-        (Call::Checkpoint(_), Errno::BUSY) => Class::Refused,
-        (Call::Restart, Errno::INVAL | Errno::ILSEQ | Errno::BADMSG) => Class::BadImage,
+        (Call::Container(_), Errno::BUSY) => Class::Refused,
+        (Call::Restart, Errno::INVAL | Errno::BADMSG) => Class::BadImage,
         _ => Class::Failure,
     }
 }
@@ -240,17 +244,18 @@ fn reason(what: Call, errno: Errno) -> String {
         (_, Errno::NOSYS) => {
             "this kernel has no checkpoint/restart: needs CONFIG_CHECKPOINT".into()
         }
-        (Call::Checkpoint(pid) | Call::Thaw(pid), Errno::SRCH) => {
+        (Call::Container(pid) | Call::Subtree(pid) | Call::Thaw(pid), Errno::SRCH) => {
             format!("there is no process {pid}")
         }
-        (Call::Checkpoint(_), Errno::OPNOTSUPP) => {
+        (Call::Container(_) | Call::Subtree(_), Errno::OPNOTSUPP) => {
             "it uses something that could not be brought back exactly".into()
         }
-        (Call::Checkpoint(_), Errno::BUSY) => {
+        (Call::Container(_), Errno::BUSY) => {
             "something of it is shared with processes outside, or does not stop".into()
         }
+        (Call::Subtree(_), Errno::BUSY) => "something of it does not stop".into(),
         (Call::Restart, Errno::OPNOTSUPP) => "this kernel does not support what is in it".into(),
-        (Call::Restart, Errno::INVAL) => "the image is damaged".into(),
+        (Call::Restart, Errno::INVAL | Errno::BADMSG) => "the image is damaged".into(),
         (Call::Restart, Errno::EXIST) => "a process id of the image is in use".into(),
         (_, Errno::INTR) => "interrupted".into(),
         (_, errno) => io::Error::from(errno).to_string(),
@@ -259,14 +264,11 @@ fn reason(what: Call, errno: Errno) -> String {
 
 fn advice(what: Call, errno: Errno) -> Option<&'static str> {
     Some(match (what, errno) {
-        (Call::Checkpoint(_) | Call::Thaw(_), Errno::PERM | Errno::ACCESS) => {
-            "It takes the right to trace every process of the tree: try as root."
-        }
-        (Call::Checkpoint(_), Errno::BUSY) => {
+        (Call::Container(_), Errno::BUSY) => {
             "If the process does without what it shares, use --subtree."
         }
-        (Call::Checkpoint(_), Errno::INVAL) => {
-            "With --container the process must be the init of a pid namespace; see --subtree."
+        (Call::Container(_), Errno::INVAL) => {
+            "A container is saved from outside, by the init of its pid namespace; see --subtree."
         }
         (Call::Restart, Errno::PERM | Errno::ACCESS) => {
             "It takes CAP_CHECKPOINT_RESTORE, and rights to all that the processes had: \
@@ -275,7 +277,10 @@ fn advice(what: Call, errno: Errno) -> Option<&'static str> {
         (Call::Restart, Errno::EXIST) => {
             "End the process that has it, or use --new-pids or a new pid namespace."
         }
-        (Call::Restart, Errno::INVAL) => "`cr verify` says where.",
+        (Call::Restart, Errno::INVAL | Errno::BADMSG) => "`cr verify` says where.",
+        (_, Errno::PERM | Errno::ACCESS) => {
+            "It takes the right to trace every process of the tree: try as root."
+        }
         _ => return None,
     })
 }
@@ -304,11 +309,13 @@ mod tests {
             let error = explain(what, &errno.into(), &Log::parse(LOG));
             (error.class, error.cause.to_string())
         };
-        let (class, message) = text(Call::Checkpoint(12), Errno::BUSY);
+        let (class, message) = text(Call::Container(12), Errno::BUSY);
         assert_eq!(class, Class::Refused);
         assert!(message.starts_with("error: pid 12 (sh)"), "{message}");
         assert!(message.contains("\ncannot checkpoint 12: something"));
         assert!(message.ends_with("use --subtree."), "{message}");
+        let (_, message) = text(Call::Subtree(12), Errno::BUSY);
+        assert!(message.ends_with("does not stop"), "{message}");
         let (class, message) = text(Call::Restart, Errno::INVAL);
         assert_eq!(class, Class::BadImage);
         assert!(message.contains("cr verify"));

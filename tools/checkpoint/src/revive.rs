@@ -220,7 +220,9 @@ impl Request {
         if self.ending == Ending::Detach {
             return Ok(ExitCode::SUCCESS);
         }
-        let end = signals.wait(root)?;
+        let end = signals
+            .wait(root)
+            .map_err(|error| error.context(format!("cannot wait for {root}")))?;
         let (what, number) = match end {
             End::Exited(code) => ("exit_code", i32::from(code)),
             End::Killed(signal) => ("signal", signal),
