@@ -599,6 +599,62 @@ static int leak_file(struct cr_run *run)
 	return n;
 }
 
+/*
+ * An opening of one's own, of what has no name and of what has one. As long as
+ * it lasts there is a leak, and no longer.
+ */
+static void own_pipe_setup(void)
+{
+	int fds[2];
+
+	NEED(!pipe(fds) && fds[1] == 4);
+	fd = fds[1];
+}
+
+static void own_fifo_setup(void)
+{
+	NEED(!mkfifo(cr_path("fifo"), 0600));
+	fd = open(cr_path("fifo"), O_RDWR);
+	NEED(fd >= 0);
+}
+
+static void while_open(struct cr_run *run, const char *path, const char *name)
+{
+	int n = open(path, O_WRONLY | O_CLOEXEC);
+	long ret;
+
+	if (n < 0)
+		return cr_failed(run, "cannot open %s", path);
+	ret = cr_try_checkpoint(run, "image", 0);
+	if (ret != -EBUSY)
+		cr_failed(run, "checkpoint beside a leak gave %ld", ret);
+	if (!cr_log_has(run, name))
+		cr_failed(run, "the log does not name '%s'", name);
+	close(n);
+	(void)(cr_check(run, CR_AFTER) && cr_checkpoint(run, "image", 0) &&
+	       cr_check(run, CR_AFTER));
+}
+
+static void leak_pipe_drive(struct cr_run *run)
+{
+	char path[80];
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE))
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/fd/4", run->root);
+	while_open(run, path, "pipe");
+}
+
+static void leak_fifo_drive(struct cr_run *run)
+{
+	char path[80];
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE))
+		return;
+	snprintf(path, sizeof(path), "%s/fifo", run->dir);
+	while_open(run, path, "fifo");
+}
+
 static const struct cr_scenario scenarios[] = {
 #define REFUSED(name, setup, check, text) \
 	{ "refused." name, CR_TREE, setup, check, CR_REFUSED, text }
@@ -645,6 +701,10 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = tracer_drive },
 	{ "leak.pipe", CR_CONTAINER, inherited_setup, leak_pipe_check,
 	  EBUSY, "pipe", .prepare = leak_pipe },
+	{ "leak.pipe_opened_anew", CR_CONTAINER, own_pipe_setup,
+	  leak_pipe_check, .drive = leak_pipe_drive },
+	{ "leak.fifo", CR_CONTAINER, own_fifo_setup, leak_pipe_check,
+	  .drive = leak_fifo_drive },
 	{ "leak.file", CR_CONTAINER, inherited_setup, fd_check,
 	  EBUSY, "shared-file", .prepare = leak_file },
 };

@@ -73,7 +73,7 @@ static void flags_setup(void)
 static void flags_check(enum cr_phase phase)
 {
 	look();
-	CHECK_EQ(spin_out[0] & 0x200400, 0x200400);
+	CHECK_EQ(spin_out[0] & 0x400, 0x400);
 }
 
 static void sse_setup(void)

@@ -59,10 +59,10 @@ function spin_integer
 	pop	%rbx
 	ret
 
-/* The direction and the ID flag: the loop itself changes neither. */
+/* The direction flag: the loop itself does not change it. */
 function spin_flags
 	pushf
-	orq	$0x200400, (%rsp)
+	orq	$0x400, (%rsp)
 	popf
 	spin
 	pushf
