@@ -19,6 +19,7 @@ use crate::format::memory::Mm;
 use crate::format::memory::PageMap;
 use crate::format::memory::PageRun;
 use crate::format::memory::Vma;
+use crate::format::namespace::Namespaces;
 use crate::format::task::Creds;
 use crate::format::task::Process;
 use crate::format::task::Regset;
@@ -52,6 +53,8 @@ pub struct Composer {
 pub struct Shared {
     /// The [`Creds`].
     pub creds: ObjRef,
+    /// The [`Namespaces`].
+    pub namespaces: ObjRef,
     /// The [`Sighand`].
     pub sighand: ObjRef,
     /// The [`Mm`], with a mapping from 0x10000 to 0x14000.
@@ -197,6 +200,7 @@ impl Composer {
             },
             [4u32, 27].as_bytes(),
         );
+        let namespaces = self.object(zeroed::<Namespaces>(), &[]);
         let actions: [SigAction; 64] = zeroed();
         let sighand = self.object(
             Sighand {
@@ -268,6 +272,7 @@ impl Composer {
         );
         Shared {
             creds,
+            namespaces,
             sighand,
             mm,
             files,
@@ -300,6 +305,7 @@ impl Composer {
                 tid,
                 process,
                 creds: shared.creds,
+                namespaces: shared.namespaces,
                 mm: shared.mm,
                 files: shared.files,
                 fs: shared.fs,

@@ -578,7 +578,10 @@ mod tests {
         assert_eq!(find("PathFile")["fields"]["path"], "/usr/bin/victim");
         assert_eq!(find("Creds")["fields"]["groups"], json!([4, 27]));
         assert_eq!(find("Pipe")["fields"]["data"], "hello");
-        assert_eq!(find("Files")["fields"]["fds"][0]["file"], 3);
+        assert_eq!(
+            find("Files")["fields"]["fds"][0]["file"],
+            find("PathFile")["object"]
+        );
         assert_eq!(find("Regset")["registers"]["rip"], 0);
     }
 }

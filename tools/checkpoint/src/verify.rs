@@ -20,6 +20,7 @@ use crate::format::memory::Vma;
 use crate::format::task::Process;
 use crate::format::task::Regset;
 use crate::format::task::Task;
+use crate::format::task::TASK_SELF;
 use crate::format::task::TASK_ZOMBIE;
 use crate::format::End;
 use crate::format::Failure;
@@ -111,6 +112,8 @@ struct Checker<'a> {
     mappings: BTreeMap<ObjRef, Vec<(u64, u64)>>,
     /// The page behind the last one of each page map.
     mapped: BTreeMap<ObjRef, u64>,
+    /// The page of data behind the last that a run has.
+    data: u64,
     /// Page maps, whose mappings may come later.
     page_maps: Vec<(Place, ObjRef, &'a [PageRun])>,
 }
@@ -129,6 +132,7 @@ impl<'a> Checker<'a> {
             regsets: BTreeSet::new(),
             mappings: BTreeMap::new(),
             mapped: BTreeMap::new(),
+            data: 0,
             page_maps: Vec::new(),
         }
     }
@@ -243,6 +247,9 @@ impl<'a> Checker<'a> {
     fn task(&mut self, entry: &Entry<'a>, task: &Task) -> Check {
         let process: &Process = self.get(task.process)?;
         let leads = task.tid == process.tgid;
+        if task.flags & TASK_SELF != 0 && self.header.mode != header::MODE_SELF {
+            return Err("it saved itself, but the image was saved from outside".into());
+        }
         if self.threads.insert(task.tid, task.process).is_some() {
             return Err(format!("there are two tasks {}", task.tid));
         }
@@ -334,12 +341,14 @@ impl<'a> Checker<'a> {
                 continue;
             }
             self.summary.data_pages += pages;
-            let end = run.data.checked_add(pages);
-            if end.is_none_or(|end| end > self.header.data_pages) {
-                return Err(format!(
-                    "run {index} has {pages} pages of data from page {} on, but there are {}",
-                    run.data, self.header.data_pages
-                ));
+            match run.data.checked_add(pages) {
+                Some(end) if end <= self.header.data_pages => self.data = self.data.max(end),
+                _ => {
+                    return Err(format!(
+                        "run {index} has {pages} pages of data from page {} on, but there are {}",
+                        run.data, self.header.data_pages
+                    ))
+                }
             }
         }
         self.page_maps.push((entry.place, map.owner, runs));
@@ -386,6 +395,11 @@ impl<'a> Checker<'a> {
         }
         if self.header.mode == header::MODE_SELF && self.summary.tasks != 1 {
             let message = "a task that saved itself is not alone";
+            return Err(Problem::of(last.place, message));
+        }
+        if self.data != self.header.data_pages {
+            let rest = self.header.data_pages - self.data;
+            let message = format!("the last {rest} pages of data belong to nothing");
             return Err(Problem::of(last.place, message));
         }
         for (place, owner, runs) in &self.page_maps {
@@ -623,6 +637,7 @@ mod tests {
                 tid: 200,
                 process,
                 creds: shared.creds,
+                namespaces: shared.namespaces,
                 mm: shared.mm,
                 files: shared.files,
                 fs: shared.fs,
@@ -704,6 +719,11 @@ mod tests {
                 &[],
             );
             c.page_map(shmem, &[run(1, 1, 2, 0)]);
+            c.end(1);
+        });
+        assert_problem("the last 2 pages of data belong to nothing", |c, shared| {
+            (0..3).for_each(|byte| c.page(byte));
+            c.page_map(shared.mm, &[run(0x10, 1, data, 0)]);
             c.end(1);
         });
         assert_problem("a run has no pages", |c, shared| {

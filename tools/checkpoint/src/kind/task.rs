@@ -87,7 +87,7 @@ impl Kind for Task {
         vec![
             must("process", self.process, &[Process::KIND]),
             must("creds", self.creds, &[Creds::KIND]),
-            may("namespaces", self.namespaces, &[Namespaces::KIND]),
+            live("namespaces", self.namespaces, &[Namespaces::KIND]),
             live("mm", self.mm, &[Mm::KIND]),
             live("files", self.files, &[Files::KIND]),
             live("fs", self.fs, &[Fs::KIND]),
@@ -104,9 +104,10 @@ impl Kind for Task {
             | task::TASK_ZOMBIE
             | task::TASK_SELF;
         check_bits("flags", self.flags, known)?;
+        let objects = [self.namespaces, self.mm, self.files, self.fs, self.sighand];
         let dead = self.flags & task::TASK_ZOMBIE != 0;
-        if dead && !(self.mm.is_none() && self.files.is_none() && self.fs.is_none()) {
-            return Err("a zombie has memory or files".into());
+        if dead && objects.iter().any(|object| !object.is_none()) {
+            return Err("a zombie has more than credentials".into());
         }
         check_text("comm", &self.comm)
     }
