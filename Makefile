@@ -39,7 +39,7 @@ STATIC := CARGO_BUILD_TARGET=$(RUST_TARGET) \
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER := /usr/lib/llvm-19/bin/clang
 CARGO := /usr/bin/cargo
 BIN := $(CARGO_TARGET_DIR)/$(RUST_TARGET)/release
-VM := $(BIN)/vm
+VM := $(O)/bin/vm
 
 # The commands of Linux-CR are other names of ours.
 NAMES := checkpoint restart ckptinfo nsexec
@@ -67,6 +67,7 @@ kernel: packages $(O)/bindgen/bin/bindgen $(O)/ccbin/clang ## build the kernel
 tools: packages | $(CARGO_HOME)/config.toml ## build the user tools and the runner of the machine
 	$(Q)$(STATIC) $(CARGO) build --release --locked
 	$(Q)mkdir -p $(O)/$(ARCH)/bin
+	$(Q)mkdir -p $(O)/bin && install -C $(BIN)/vm $(VM)
 	$(Q)install -C $(BIN)/vm-guest $(O)/$(ARCH)/vm-guest
 	$(Q)install -C $(BIN)/cr $(O)/$(ARCH)/bin/cr
 	$(Q)for name in $(NAMES); do ln -sf cr $(O)/$(ARCH)/bin/$$name; done

@@ -158,7 +158,7 @@ impl<'a> Stage<'a> {
             "sqlite3 still has its {ROWS} rows, and they are the same."
         ));
         let fresh = format!(
-            "insert into t values ({}, \"new\"); select count(*) from t;",
+            "insert into t values ({}, hex(0)); select count(*) from t;",
             ROWS + 1
         );
         let count = self.ask(&fresh)?;
@@ -324,7 +324,7 @@ impl<'a> Stage<'a> {
         let status = match status {
             Ok(status) => status,
             Err(gone) => bail!(
-                "{line}: the machine is gone{}",
+                "{line}: the machine gives no answer{}",
                 self.machine.obituary(&gone)
             ),
         };

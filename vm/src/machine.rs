@@ -10,6 +10,7 @@ use anyhow::Result;
 use clap::Args;
 use rustix::io::fcntl_setfd;
 use rustix::io::FdFlags;
+use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -150,32 +151,42 @@ impl Machine {
         }
     }
 
-    /// What can be said of a machine that is gone: its last words.
+    /// What can be said of a machine that gives no answer: its last words.
     pub fn obituary(&mut self, gone: &Gone) -> String {
-        match gone {
-            Gone::Dead => self.end(Duration::from_secs(5)),
-            Gone::Silent(_) => self.ask_what_hangs(),
-        }
         let cause = match gone {
-            Gone::Dead => String::from("; the kernel died or powered off"),
-            Gone::Silent(time) => format!("; nothing was heard for {} s", time.as_secs()),
+            Gone::Dead => {
+                self.end(Duration::from_secs(5));
+                String::from("the kernel died or powered off")
+            }
+            Gone::Silent(time) => {
+                let tasks = self.ask_what_hangs();
+                format!("nothing was heard for {} s{tasks}", time.as_secs())
+            }
         };
         let path = self.console.path.display();
         format!(
-            "{cause}. Its console ({path}) ends with:\n\n{}\n",
+            "; {cause}.\nIts console ({path}) ends with:\n\n{}\n",
             self.console.tail()
         )
     }
 
-    /// Have the kernel print its blocked tasks, and the stacks of its processors.
-    fn ask_what_hangs(&mut self) {
-        for letter in ['w', 'l'] {
-            if self.send(&Request::Sysrq(letter)).is_err()
-                || self.event(Duration::from_secs(5)).is_err()
-            {
+    /// Have the kernel print the state of its tasks; returns where that is.
+    fn ask_what_hangs(&mut self) -> String {
+        let mut log = Vec::new();
+        for letter in ['l', 'w', 't'] {
+            if self.send(&Request::Sysrq(letter)).is_err() {
                 break;
             }
         }
+        // It has said everything when it falls silent.
+        while let Ok(Event::KernelLog(lines)) = self.event(Duration::from_secs(3)) {
+            log.extend(lines);
+        }
+        let path = self.console.path.with_file_name("tasks.log");
+        if log.is_empty() || fs::write(&path, log.join("\n")).is_err() {
+            return String::new();
+        }
+        format!("; what its tasks do is in {}", path.display())
     }
 
     /// Put the disks away and power off.

@@ -127,7 +127,7 @@ impl Visit {
         disk::fetch_out(&self.out.0, &self.out.1, self.scratch.path())?;
         match result {
             Ok(status) => Ok(ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))),
-            Err(obituary) => bail!("the machine is gone{obituary}"),
+            Err(obituary) => bail!("the machine gives no answer{obituary}"),
         }
     }
 }
