@@ -153,21 +153,20 @@ impl Machine {
 
     /// What can be said of a machine that gives no answer: its last words.
     pub fn obituary(&mut self, gone: &Gone) -> String {
+        if *gone == Gone::Dead {
+            self.end(Duration::from_secs(5));
+        }
+        // Before the state of the tasks fills the console.
+        let tail = self.console.tail();
         let cause = match gone {
-            Gone::Dead => {
-                self.end(Duration::from_secs(5));
-                String::from("the kernel died or powered off")
-            }
+            Gone::Dead => String::from("the kernel died or powered off"),
             Gone::Silent(time) => {
                 let tasks = self.ask_what_hangs();
                 format!("nothing was heard for {} s{tasks}", time.as_secs())
             }
         };
         let path = self.console.path.display();
-        format!(
-            "; {cause}.\nIts console ({path}) ends with:\n\n{}\n",
-            self.console.tail()
-        )
+        format!("; {cause}.\nIts console ({path}) ends with:\n\n{tail}\n")
     }
 
     /// Have the kernel print the state of its tasks; returns where that is.
