@@ -5,8 +5,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/fsuid.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 
@@ -283,6 +285,104 @@ static void limits_check(enum cr_phase phase)
 	CHECK_EQ(errno, EBADF);
 }
 
+/*
+ * Limits that were lowered below what there is: they are for what comes, what
+ * is there stays.
+ */
+static unsigned char *locked;
+static pid_t below;
+
+static void sleep_forever(void *arg)
+{
+	for (;;)
+		pause();
+}
+
+static void below_usage_setup(void)
+{
+	static const int lowered[] = {
+		RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK,
+		RLIMIT_NPROC, RLIMIT_SIGPENDING,
+	};
+	struct rlimit limit = { .rlim_cur = 3, .rlim_max = 5000 };
+	sigset_t set;
+	size_t i;
+
+	locked = mmap(NULL, 16384, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	NEED(locked != MAP_FAILED && !mlock(locked, 16384));
+	cr_pattern(locked, 16384, 1);
+	NEED(dup2(0, 150) == 150);
+	below = cr_fork(sleep_forever, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	NEED(!sigprocmask(SIG_BLOCK, &set, NULL));
+	for (i = 0; i < 10; i++)
+		NEED(!sigqueue(getpid(), SIGRTMIN,
+			       (union sigval){ .sival_int = i }));
+	for (i = 0; i < ARRAY_SIZE(lowered); i++)
+		NEED(!setrlimit(lowered[i], &limit));
+	limit.rlim_cur = 20;
+	NEED(!setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+static void below_usage_check(enum cr_phase phase)
+{
+	struct timespec now = { };
+	struct rlimit limit;
+	siginfo_t info;
+	sigset_t set;
+	int i;
+
+	CHECK_PATTERN(locked, 16384, 1);
+	CHECK_EQ(fcntl(150, F_GETFD), 0);
+	CHECK_EQ(kill(below, 0), 0);
+	CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+	CHECK_EQ(limit.rlim_cur, 3);
+	CHECK_EQ(limit.rlim_max, 5000);
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	CHECK_EQ(limit.rlim_cur, 20);
+	CHECK_EQ(dup2(0, 20), -1);
+	CHECK((long)mmap(NULL, 65536, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0) == -1);
+	CHECK_EQ(errno, ENOMEM);
+	if (phase != CR_AGAIN)
+		return;
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	for (i = 0; i < 10; i++) {
+		CHECK_EQ(sigtimedwait(&set, &info, &now), SIGRTMIN);
+		CHECK_EQ(info.si_int, i);
+	}
+}
+
+/* A daemon has opened what its user could not, before it became that user. */
+static int secret;
+
+static void daemon_setup(void)
+{
+	NEED(!mkdir(cr_path("private"), 0700));
+	cr_write_file(cr_path("private/file"), "secret", 6);
+	NEED(!chmod(cr_path("private/file"), 0600));
+	secret = open(cr_path("private/file"), O_RDONLY);
+	NEED(secret >= 0);
+	NEED(!chdir(cr_path("private")));
+	nobody_setup();
+}
+
+static void daemon_check(enum cr_phase phase)
+{
+	char buf[8] = "";
+
+	CHECK_EQ(pread(secret, buf, 6, 0), 6);
+	CHECK_STR(buf, "secret");
+	CHECK_EQ(open(cr_path("private/file"), O_RDONLY), -1);
+	CHECK_EQ(errno, EACCES);
+	CHECK_EQ(open("file", O_RDONLY), -1);
+	CHECK_EQ(errno, EACCES);
+	nobody_check(phase);
+}
+
 static void undumpable_setup(void)
 {
 	NEED(!prctl(PR_SET_DUMPABLE, 0));
@@ -304,7 +404,10 @@ static const struct cr_scenario scenarios[] = {
 	  no_new_privs_check },
 	{ "creds.child_and_thread", CR_TREE, others_setup, others_check },
 	{ "creds.dumpable", CR_TREE, undumpable_setup, undumpable_check },
+	{ "creds.daemon", CR_TREE, daemon_setup, daemon_check },
 	{ "limits.values", CR_ANY, limits_setup, limits_check },
+	{ "limits.below_usage", CR_TREE, below_usage_setup,
+	  below_usage_check },
 };
 
 int main(int argc, char **argv)

@@ -180,6 +180,37 @@ static void numbers_check(enum cr_phase phase)
 	close(n);
 }
 
+/* Many files, each with its own offset, and each twice. */
+#define MANY	300
+
+static void many_setup(void)
+{
+	char name[16];
+	int i, n;
+
+	for (i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "many%d", i);
+		n = make(name, O_RDONLY);
+		NEED(dup2(n, 700 + i) == 700 + i);
+		NEED(lseek(n, i, SEEK_SET) == i);
+		if (!i)
+			fd = n;
+		NEED(n == fd + i);
+	}
+}
+
+static void many_check(enum cr_phase phase)
+{
+	int i;
+
+	for (i = 0; i < MANY; i++) {
+		CHECK_EQ(tell(fd + i), i);
+		CHECK_EQ(lseek(700 + i, 2 * i + 1, SEEK_SET), 2 * i + 1);
+		CHECK_EQ(tell(fd + i), 2 * i + 1);
+		CHECK_EQ(lseek(fd + i, i, SEEK_SET), i);
+	}
+}
+
 /* Duplicates are one open file, a second open() is another one. */
 static void dup_setup(void)
 {
@@ -536,6 +567,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "file.memory_devices", CR_ANY, devices_setup, devices_check },
 	{ "file.directory", CR_TREE, directory_setup, directory_check },
 	{ "descriptor.numbers", CR_TREE, numbers_setup, numbers_check },
+	{ "descriptor.many", CR_TREE, many_setup, many_check },
 	{ "descriptor.dup", CR_ANY, dup_setup, dup_check },
 	{ "descriptor.shared_offset", CR_TREE, forked_setup, forked_check },
 	{ "descriptor.own_table", CR_TREE, forked_setup, own_table_check },

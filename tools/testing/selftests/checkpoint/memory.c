@@ -70,6 +70,25 @@ static bool writable(void *p, unsigned char value)
 	return ok;
 }
 
+static bool smaps_line(const void *addr, const char *key, char *line,
+		       size_t size)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	unsigned long start, end;
+	bool inside = false, found = false;
+
+	NEED(file);
+	while (!found && fgets(line, size, file)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = (uintptr_t)addr >= start &&
+				 (uintptr_t)addr < end;
+		else if (inside && !strncmp(line, key, strlen(key)))
+			found = true;
+	}
+	fclose(file);
+	return found;
+}
+
 static unsigned char *mem;
 
 /* Every third page of 4 MB is written, the others stay as they came. */
@@ -443,6 +462,55 @@ static void copy_on_write_check(enum cr_phase phase)
 	CHECK_PATTERN(both->mem + page_size, MB - page_size, 14);
 }
 
+/*
+ * Memory that several processes have from their common parent is stored once,
+ * and is one again after the restart, until somebody writes to it.
+ */
+#define SHARERS	4
+
+static void sleeper(void *arg)
+{
+	for (;;)
+		pause();
+}
+
+static void stored_once_setup(void)
+{
+	int i;
+
+	mem = anon(8 * MB);
+	NEED(!madvise(mem, 8 * MB, MADV_NOHUGEPAGE));
+	cr_pattern(mem, 8 * MB, 17);
+	for (i = 0; i < SHARERS; i++)
+		cr_fork(sleeper, NULL);
+}
+
+static void stored_once_check(enum cr_phase phase)
+{
+	char line[512];
+
+	CHECK_PATTERN(mem, 8 * MB, 17);
+	/* The share of each of the five is a fifth. */
+	CHECK(smaps_line(mem, "Pss:", line, sizeof(line)));
+	CHECK(atoi(line + strlen("Pss:")) < 8 * 1024 / (SHARERS + 1) + 200);
+}
+
+static void size_drive(struct cr_run *run)
+{
+	struct stat st;
+	char path[80];
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
+	    !cr_none_left(run))
+		return;
+	snprintf(path, sizeof(path), "%s/image", run->dir);
+	if (stat(path, &st) || st.st_size > (off_t)(10 * MB))
+		cr_failed(run, "the image has %lld bytes",
+			  (long long)st.st_size);
+	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+}
+
 /* All mappings, line by line: addresses, rights, offsets, files, names. */
 static char maps_was[65536], maps_is[65536];
 
@@ -506,25 +574,6 @@ static const struct {
 };
 
 static unsigned char *advised[ARRAY_SIZE(advices)];
-
-static bool smaps_line(const void *addr, const char *key, char *line,
-		       size_t size)
-{
-	FILE *file = fopen("/proc/self/smaps", "re");
-	unsigned long start, end;
-	bool inside = false, found = false;
-
-	NEED(file);
-	while (!found && fgets(line, size, file)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			inside = (uintptr_t)addr >= start &&
-				 (uintptr_t)addr < end;
-		else if (inside && !strncmp(line, key, strlen(key)))
-			found = true;
-	}
-	fclose(file);
-	return found;
-}
 
 static void advice_setup(void)
 {
@@ -737,6 +786,8 @@ static void name_check(enum cr_phase phase)
 static const struct cr_scenario scenarios[] = {
 	{ "memory.anonymous", CR_ANY, anonymous_setup, anonymous_check },
 	{ "memory.sparse", CR_ANY, sparse_setup, sparse_check },
+	{ "memory.sparse_image", CR_TREE, sparse_setup, sparse_check,
+	  .drive = size_drive },
 	{ "memory.protections", CR_ANY, protections_setup,
 	  protections_check },
 	{ "memory.code", CR_ANY, code_setup, code_check },
@@ -758,6 +809,8 @@ static const struct cr_scenario scenarios[] = {
 	  shared_alias_check },
 	{ "memory.copy_on_write", CR_TREE, copy_on_write_setup,
 	  copy_on_write_check },
+	{ "memory.stored_once", CR_TREE, stored_once_setup,
+	  stored_once_check, .drive = size_drive },
 	{ "memory.maps", CR_ANY, maps_setup, maps_check },
 	{ "memory.advice", CR_ANY, advice_setup, advice_check },
 	{ "memory.locked", CR_ANY, locked_setup, locked_check },

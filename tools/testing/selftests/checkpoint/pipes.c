@@ -306,6 +306,73 @@ static void fifo_rdwr_check(enum cr_phase phase)
 	check_contents(fds[0], fds[1], text, sizeof(text));
 }
 
+/* One end only: opening the other one again must not be waited for. */
+static void fifo_reader_setup(void)
+{
+	NEED(!mkfifo(cr_path("fifo"), 0600));
+	fds[0] = open(cr_path("fifo"), O_RDONLY | O_NONBLOCK);
+	NEED(fds[0] >= 0);
+	NEED(!fcntl(fds[0], F_SETFL, 0));
+}
+
+static void fifo_reader_check(enum cr_phase phase)
+{
+	char buf[8];
+
+	CHECK_EQ(fcntl(fds[0], F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDONLY);
+	CHECK_EQ(read(fds[0], buf, sizeof(buf)), 0);
+	fds[1] = open(cr_path("fifo"), O_WRONLY | O_NONBLOCK);
+	CHECK(fds[1] >= 0);
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	CHECK_EQ(read(fds[0], buf, sizeof(buf)), 1);
+	close(fds[1]);
+}
+
+static void fifo_writer_setup(void)
+{
+	fifo_reader_setup();
+	fds[1] = open(cr_path("fifo"), O_WRONLY);
+	NEED(fds[1] >= 0);
+	NEED(!close(fds[0]));
+}
+
+static void fifo_writer_check(enum cr_phase phase)
+{
+	struct pollfd p = { .fd = fds[1], .events = POLLOUT };
+
+	CHECK_EQ(fcntl(fds[1], F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_WRONLY);
+	CHECK_EQ(poll(&p, 1, 0), 1);
+	CHECK_EQ(p.revents, POLLOUT | POLLERR);
+}
+
+/* What was spliced in from a file is the file's own pages. */
+static void spliced_setup(void)
+{
+	off64_t offset = 100;
+	int fd;
+
+	cr_pattern(big, 10000, 3);
+	cr_write_file(cr_path("file"), big, 10000);
+	fd = open(cr_path("file"), O_RDONLY);
+	NEED(fd >= 0 && !pipe(fds));
+	NEED(splice(fd, &offset, fds[1], NULL, 9000, 0) == 9000);
+	NEED(!close(fd));
+}
+
+static void spliced_check(enum cr_phase phase)
+{
+	static char buf[9000];
+	int extra[2];
+
+	CHECK_EQ(unread(fds[0]), 9000);
+	NEED(!pipe(extra));
+	CHECK_EQ(tee(fds[0], extra[1], sizeof(buf), 0), 9000);
+	CHECK_EQ(read(extra[0], buf, sizeof(buf)), 9000);
+	CHECK_MEM(buf, big + 100, 9000);
+	close(extra[0]);
+	close(extra[1]);
+}
+
 static const struct cr_scenario scenarios[] = {
 	{ "pipe.contents", CR_ANY, contents_setup, contents_check },
 	{ "pipe.empty", CR_ANY, empty_setup, empty_check },
@@ -318,8 +385,11 @@ static const struct cr_scenario scenarios[] = {
 	{ "pipe.reader_gone", CR_ANY, broken_setup, broken_check },
 	{ "pipe.parent_and_child", CR_TREE, between_setup, between_check },
 	{ "pipe.eof_after_last_writer", CR_TREE, writers_setup, writers_check },
+	{ "pipe.spliced", CR_ANY, spliced_setup, spliced_check },
 	{ "fifo.contents", CR_ANY, fifo_setup, fifo_check },
 	{ "fifo.read_write", CR_ANY, fifo_rdwr_setup, fifo_rdwr_check },
+	{ "fifo.reader_only", CR_ANY, fifo_reader_setup, fifo_reader_check },
+	{ "fifo.writer_only", CR_ANY, fifo_writer_setup, fifo_writer_check },
 };
 
 int main(int argc, char **argv)

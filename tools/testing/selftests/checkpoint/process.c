@@ -133,6 +133,41 @@ static void tree_check(enum cr_phase phase)
 		check_same(&tree[i], &tree_was[i]);
 }
 
+/* A chain, each the child of the one before. */
+#define DEPTH	25
+
+static void link_of_chain(void *arg)
+{
+	struct ids *ids = arg;
+
+	if (ids + 1 < tree + DEPTH)
+		cr_fork(link_of_chain, ids + 1);
+	serve(ids);
+}
+
+static struct ids chain_was[DEPTH];
+
+static void chain_setup(void)
+{
+	size_t i;
+
+	tree = cr_shared(DEPTH * sizeof(*tree));
+	cr_fork(link_of_chain, tree);
+	for (i = 0; i < DEPTH; i++) {
+		ask(&tree[i]);
+		chain_was[i] = tree[i];
+		CHECK_EQ(tree[i].ppid, i ? tree[i - 1].pid : getpid());
+	}
+}
+
+static void chain_check(enum cr_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < DEPTH; i++)
+		check_same(&tree[i], &chain_was[i]);
+}
+
 #define MANY	40
 
 static void many_setup(void)
@@ -759,6 +794,7 @@ static void robust_check(enum cr_phase phase)
 static const struct cr_scenario scenarios[] = {
 	{ "process.ids", CR_ANY, ids_setup, ids_check },
 	{ "process.tree", CR_TREE, tree_setup, tree_check },
+	{ "process.chain", CR_TREE, chain_setup, chain_check },
 	{ "process.many_children", CR_TREE, many_setup, many_check },
 	{ "process.new_offspring", CR_ANY, nothing_setup, offspring_check },
 	{ "process.zombies", CR_TREE, zombies_setup, zombies_check },

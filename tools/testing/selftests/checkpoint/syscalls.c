@@ -305,6 +305,57 @@ static void poll_timeout_check(enum cr_phase phase)
 }
 #endif
 
+static void check_remaining(void)
+{
+	unsigned long long rem = b->rem.tv_sec * SECOND + b->rem.tv_nsec;
+	unsigned long long all = 1000 * SECOND;
+
+	/* At least what it slept before the checkpoint has gone ... */
+	CHECK(rem <= all - SECOND * 3 / 10);
+	/* ... at most all the time since it began, but for the rounding. */
+	CHECK(rem + (b->end - b->start) + SECOND / 100 >= all);
+}
+
+/* ppoll() has another mask while it sleeps, and tells what is left. */
+static void do_ppoll(void)
+{
+	struct pollfd p = { .fd = fds[0], .events = POLLIN };
+	struct timespec ts = { .tv_sec = 1000 };
+	unsigned long none = 0;
+	sigset_t blocked, after;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	NEED(!sigprocmask(SIG_SETMASK, &blocked, NULL));
+	b->ret = syscall(SYS_ppoll, &p, 1, &ts, &none, sizeof(none));
+	b->err = errno;
+	b->rem = ts;
+	NEED(!sigprocmask(SIG_SETMASK, NULL, &after));
+	b->word = sigismember(&after, SIGUSR1);
+	errno = b->err;
+}
+
+static void ppoll_setup(void)
+{
+	NEED(!pipe(fds));
+	catch(SIGUSR1, SA_RESTART);
+	start(do_ppoll, SYS_ppoll);
+	cr_msleep(300);
+}
+
+static void ppoll_check(enum cr_phase phase)
+{
+	check_asleep();
+	cr_set(&b->handled, 0);
+	CHECK_EQ(kill(child, SIGUSR1), 0);
+	check_woken(-1, EINTR);
+	CHECK_EQ(b->handled, 1);
+	CHECK_EQ(b->word, 1);
+	check_remaining();
+	rearmed();
+	cr_msleep(300);
+}
+
 #ifdef SYS_select
 /* select() tells how much of its timeout is left. */
 static void do_select(void)
@@ -327,17 +378,6 @@ static void select_setup(void)
 	NEED(!pipe(fds));
 	start(do_select, SYS_select);
 	cr_msleep(300);
-}
-
-static void check_remaining(void)
-{
-	unsigned long long rem = b->rem.tv_sec * SECOND + b->rem.tv_nsec;
-	unsigned long long all = 1000 * SECOND;
-
-	/* At least what it slept before the checkpoint has gone ... */
-	CHECK(rem <= all - SECOND * 3 / 10);
-	/* ... at most all the time since it began, but for the rounding. */
-	CHECK(rem + (b->end - b->start) + SECOND / 100 >= all);
 }
 
 static void select_check(enum cr_phase phase)
@@ -426,6 +466,62 @@ static void futex_timeout_setup(void)
 static void futex_timeout_check(enum cr_phase phase)
 {
 	check_timeout(-1, ETIMEDOUT);
+}
+
+/* Until a moment on the wall clock, as pthread_cond_timedwait() does */
+static void do_futex_until(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += 2;
+	b->ret = syscall(SYS_futex, &b->word,
+			 FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &ts,
+			 NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+static void futex_until_setup(void)
+{
+	start(do_futex_until, SYS_futex);
+	cr_msleep(1000);
+}
+
+/* A mutex with priority inheritance: the kernel knows who has it. */
+static pthread_mutex_t *pi_mutex;
+
+static void do_lock_pi(void)
+{
+	b->ret = pthread_mutex_lock(pi_mutex);
+	pthread_mutex_unlock(pi_mutex);
+	/* The other one takes it first the next time. */
+	while (!cr_get(&b->word))
+		cr_msleep(1);
+	cr_set(&b->word, 0);
+}
+
+static void lock_pi_setup(void)
+{
+	pthread_mutexattr_t attr;
+
+	pi_mutex = cr_shared(sizeof(*pi_mutex));
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+	NEED(!pthread_mutex_init(pi_mutex, &attr));
+	NEED(!pthread_mutex_lock(pi_mutex));
+	start(do_lock_pi, SYS_futex);
+}
+
+static void lock_pi_check(enum cr_phase phase)
+{
+	check_asleep();
+	CHECK_EQ(pthread_mutex_trylock(pi_mutex), EBUSY);
+	CHECK_EQ(pthread_mutex_unlock(pi_mutex), 0);
+	cr_msleep(20);
+	CHECK_EQ(pthread_mutex_lock(pi_mutex), 0);
+	cr_set(&b->word, 1);
+	check_woken(0, 0);
+	rearmed();
 }
 
 /* A condition variable, between threads. */
@@ -769,10 +865,14 @@ static const struct cr_scenario scenarios[] = {
 #ifdef SYS_select
 	{ "sleep.select", CR_TREE, select_setup, select_check },
 #endif
+	{ "sleep.ppoll", CR_TREE, ppoll_setup, ppoll_check },
 	{ "sleep.epoll_wait", CR_TREE, epoll_setup, epoll_check },
 	{ "sleep.futex", CR_TREE, futex_setup, futex_check },
 	{ "sleep.futex_timeout", CR_TREE, futex_timeout_setup,
 	  futex_timeout_check },
+	{ "sleep.futex_absolute", CR_TREE, futex_until_setup,
+	  futex_timeout_check },
+	{ "sleep.lock_pi", CR_TREE, lock_pi_setup, lock_pi_check },
 	{ "sleep.condition", CR_TREE, cond_setup, cond_check },
 	{ "sleep.nanosleep_remaining", CR_TREE, nanosleep_setup,
 	  nanosleep_check },
