@@ -76,8 +76,9 @@ record! {
         pub open: OpenFile,
         /// The [`Pipe`].
         pub pipe: ObjRef,
-        /// Zero.
-        pub reserved: u32,
+        /// 1: reads from a fifo that nobody has opened for writing since: poll(2) does not report
+        /// POLLHUP.
+        pub unseen: u32,
     }
 }
 
@@ -154,31 +155,79 @@ pub const TTY_MASTER: u32 = 1;
 pub const TTY_SLAVE: u32 = 2;
 /// [`TtyFile::end`]: /dev/tty, the controlling terminal of whoever opened it.
 pub const TTY_CONTROLLING: u32 = 3;
+/// [`TtyFile::end`]: a terminal that was hung up: it gives end of file and takes nothing.
+pub const TTY_HUNG_UP: u32 = 4;
 
 record! {
-    /// An end of a pseudo-terminal.
+    /// An end of a pseudo-terminal. Other terminals are a [`PathFile`].
     pub struct TtyFile: kind 0x68, version 1, size 32 {
         /// See [`OpenFile`].
         pub open: OpenFile,
-        /// The [`Pty`].
+        /// The [`Pty`]; none for a terminal that was hung up.
         pub pty: ObjRef,
         /// `TTY_*`.
         pub end: u32,
     }
 }
 
+/// [`TtyQueue::flags`]: the next byte is taken literally (VLNEXT).
+pub const TTY_QUEUE_LNEXT: u32 = 1;
+/// [`TtyQueue::flags`]: in the middle of an erasure that is echoed (ECHOPRT).
+pub const TTY_QUEUE_ERASING: u32 = 2;
+/// [`TtyQueue::flags`]: the line was ended by a change of ICANON.
+pub const TTY_QUEUE_PUSH: u32 = 4;
+/// [`TtyQueue::flags`]: output is stopped (VSTOP).
+pub const TTY_QUEUE_STOPPED: u32 = 8;
+/// [`TtyQueue::flags`]: output is stopped (TCOOFF).
+pub const TTY_QUEUE_TCO_STOPPED: u32 = 16;
+
+plain! {
+    /// What an end of a pseudo-terminal has received, and where it is. In the tail stand `read`
+    /// bytes that can be read, as many bytes that are 1 where a line ends and 0 elsewhere, and
+    /// `raw` bytes that the line discipline has not seen.
+    pub struct TtyQueue: size 24 {
+        /// Bytes in the buffer of the line discipline.
+        pub read: u32,
+        /// How many of them belong to complete lines (ICANON).
+        pub canon: u32,
+        /// Bytes that wait for the line discipline.
+        pub raw: u32,
+        /// Column of the cursor.
+        pub column: u32,
+        /// Column in which the line that is being typed started.
+        pub canon_column: u32,
+        /// `TTY_QUEUE_*`.
+        pub flags: u32,
+    }
+}
+
+/// [`Pty::flags`]: TIOCSPTLCK.
+pub const PTY_LOCKED: u32 = 1;
+/// [`Pty::flags`]: TIOCPKT.
+pub const PTY_PACKET: u32 = 2;
+/// [`Pty::flags`]: TIOCEXCL of the slave.
+pub const PTY_EXCLUSIVE: u32 = 4;
+/// [`Pty::flags`]: the slave has been open: if nobody has it open now, the master gets EIO.
+pub const PTY_OPENED: u32 = 8;
+
 record! {
-    /// A pseudo-terminal, both ends. The tail is what the slave has not read (`input` bytes),
-    /// then what the master has not read (`output` bytes).
-    pub struct Pty: kind 0x69, version 1, size 120 {
+    /// A pseudo-terminal, both ends. The tail is the path of the master (`path` bytes), and what
+    /// the slave and the master have received, see [`TtyQueue`].
+    pub struct Pty: kind 0x69, version 1, size 164 {
         /// N of /dev/pts/N.
         pub index: u32,
-        /// TIOCSPTLCK.
-        pub locked: u32,
-        /// TIOCPKT.
-        pub packet: u32,
-        /// TIOCEXCL of the slave.
-        pub exclusive: u32,
+        /// `PTY_*`.
+        pub flags: u32,
+        /// What the master is told next in packet mode (`TIOCPKT_*`).
+        pub pktstatus: u32,
+        /// `O_*` of the master.
+        pub master_flags: u32,
+        /// Permissions of /dev/pts/N.
+        pub mode: u32,
+        /// Owner of /dev/pts/N.
+        pub uid: u32,
+        /// Group of /dev/pts/N.
+        pub gid: u32,
         /// The session whose controlling terminal it is, or 0.
         pub session: i32,
         /// Its foreground process group, or 0.
@@ -193,11 +242,11 @@ record! {
         pub speed: [u32; 2],
         /// c_cc, padded with zeros.
         pub cc: [u8; 32],
-        /// Bytes for the slave in the tail.
-        pub input: u32,
-        /// Bytes for the master in the tail.
-        pub output: u32,
-        /// Zero.
-        pub reserved: [u32; 3],
+        /// What the slave has received.
+        pub slave: TtyQueue,
+        /// What the master has received.
+        pub master: TtyQueue,
+        /// Bytes of the master's path.
+        pub path: u32,
     }
 }

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What checkpoint/restart knows of x86.
+//!
+//! Kept: general registers with the bases of fs and gs, the whole extended state of the FPU.
+//! Not kept, and refused: 32-bit code, I/O permissions, shadow stacks.
+
+use crate::error::Result;
+use kernel::bindings;
+use kernel::prelude::*;
+
+/// The ELF machine of the tasks.
+pub(crate) const MACHINE: u32 = bindings::EM_X86_64;
+
+/// The register sets that are saved, by ELF note type.
+pub(crate) const SAVED: [u32; 2] = [bindings::NT_PRSTATUS, bindings::NT_X86_XSTATE];
+
+/// The register sets that are parts of others.
+pub(crate) const DERIVED: [u32; 1] = [bindings::NT_PRFPREG];
+
+/// The names of the mappings that come with the vdso.
+pub(crate) const SPECIAL: [&[u8]; 3] = [b"[vdso]", b"[vvar]", b"[vvar_vclock]"];
+
+/// Where `struct user_regs_struct` has what a system call returns, and its number.
+const AX: usize = 10;
+const ORIG_AX: usize = 15;
+
+/// Makes the general registers those of a task that returns from a system call with 0.
+pub(crate) fn return_from_call(note: u32, data: &mut [u8]) {
+    if note != bindings::NT_PRSTATUS {
+        return;
+    }
+    for (index, word) in data.chunks_exact_mut(size_of::<u64>()).enumerate() {
+        match index {
+            AX => word.copy_from_slice(&0u64.to_ne_bytes()),
+            ORIG_AX => word.copy_from_slice(&u64::MAX.to_ne_bytes()),
+            _ => (),
+        }
+    }
+}
+
+/// Checks the size of a register set.
+pub(crate) fn check(note: u32, data: &[u8]) -> Result {
+    let fits = match note {
+        bindings::NT_PRSTATUS => data.len() == size_of::<bindings::user_regs_struct>(),
+        _ => data.len() % size_of::<u64>() == 0 && data.len() <= 1 << 16,
+    };
+
+    if fits {
+        Ok(())
+    } else {
+        Err(EINVAL.into())
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Epoll sets: epoll_create(2).
+//!
+//! Kept: the flags, and for each item the file, the number that it was added by, the events, the
+//! data, and whether EPOLLONESHOT has disarmed it. An item is tested for events when it comes
+//! back, so that nothing that was not reported yet is lost; an edge (EPOLLET) that was reported
+//! may be reported again, as epoll(7) allows.
+//! Not kept, and refused: items whose file no descriptor of the tree refers to, parameters for
+//! busy polling.
+//!
+//! Sets can watch each other, so that the items are saved after all files, and brought back after
+//! all files.
+//!
+//! C header: [`include/linux/eventpoll.h`](srctree/include/linux/eventpoll.h)
+
+use super::FileKind;
+use crate::error::Result;
+use crate::format::file::EpollFile;
+use crate::format::file::EpollItem;
+use crate::format::ObjRef;
+use crate::format::Record;
+use crate::image::RawRecord;
+use crate::object::Class;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys;
+use crate::sys::eventpoll::Item;
+use crate::sys::file::FileRef;
+use kernel::fs::file::flags;
+use kernel::prelude::*;
+
+/// The row of the table of kinds.
+pub(crate) const KIND: FileKind = FileKind {
+    name: "an epoll set",
+    record: EpollFile::KIND,
+    is: is_epoll,
+    save,
+    restore,
+};
+
+fn is_epoll(file: &FileRef) -> bool {
+    sys::eventpoll::is_epoll(file)
+}
+
+fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
+    let state = EpollFile {
+        open: super::save_open(saver, file)?,
+    };
+    let number = saver.out.object(&state, &[])?;
+
+    saver.epolls.push((file.clone(), number), GFP_KERNEL)?;
+    Ok(number)
+}
+
+/// Saves what the sets watch. All files of the tree must have been saved.
+pub(crate) fn save_items(saver: &mut Saver<'_>) -> Result {
+    let sets = core::mem::take(&mut saver.epolls);
+
+    for (set, number) in &sets {
+        let items = sys::eventpoll::items(set).map_err(|errno| match errno {
+            EOPNOTSUPP => saver.refuse(fmt!(
+                "{}: has parameters for busy polling (EPIOCSPARAMS)",
+                &*saver.name_of(set)
+            )),
+            errno => errno.into(),
+        })?;
+
+        for item in &items {
+            save_item(saver, set, *number, item)?;
+        }
+    }
+    Ok(())
+}
+
+fn save_item(saver: &mut Saver<'_>, set: &FileRef, epoll: ObjRef, item: &Item) -> Result {
+    // An item is no reference to its file: closing the last descriptor removes it.
+    let file = saver.objects.find(Class::File, item.file).ok_or_else(|| {
+        saver.refuse(fmt!(
+            "{}: watches a file that no descriptor of the tree refers to (added as {})",
+            &*saver.name_of(set),
+            item.fd
+        ))
+    })?;
+    let state = EpollItem {
+        epoll,
+        file,
+        fd: u32::try_from(item.fd).map_err(|_| EINVAL)?,
+        events: item.events,
+        data: item.data,
+        disarmed: u32::from(item.is_disarmed()),
+        reserved: 0,
+    };
+
+    saver.out.record(&state, &[])
+}
+
+/// Checks a record of a set or of an item before anything is made of it.
+pub(crate) fn check(record: &RawRecord<'_>, kind_of: &dyn Fn(ObjRef) -> Option<u16>) -> Result {
+    if record.kind == EpollFile::KIND {
+        check_set(record)
+    } else {
+        check_item(record, kind_of)
+    }
+}
+
+fn check_set(record: &RawRecord<'_>) -> Result {
+    let (EpollFile { open }, tail) = record.parse::<EpollFile>()?;
+
+    if super::open_flags(&open)? & flags::O_ACCMODE != flags::O_RDWR
+        || open.pos != 0
+        || !tail.is_empty()
+    {
+        return Err(EINVAL.into());
+    }
+    Ok(())
+}
+
+fn check_item(record: &RawRecord<'_>, kind_of: &dyn Fn(ObjRef) -> Option<u16>) -> Result {
+    let (state, tail) = record.parse::<EpollItem>()?;
+    let EpollItem {
+        epoll,
+        file,
+        fd,
+        events,
+        data,
+        disarmed,
+        reserved,
+    } = state;
+    let item = Item {
+        file: 0,
+        fd: i32::try_from(fd).map_err(|_| EINVAL)?,
+        events,
+        data,
+    };
+
+    if kind_of(epoll) != Some(EpollFile::KIND)
+        || !kind_of(file).is_some_and(super::is_file)
+        || disarmed != u32::from(item.is_disarmed())
+        || reserved != 0
+        || !tail.is_empty()
+    {
+        return Err(EINVAL.into());
+    }
+    Ok(())
+}
+
+fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
+    let (EpollFile { open }, _) = restart.record::<EpollFile>(number)?;
+
+    Ok(sys::eventpoll::create(super::open_flags(&open)?)?)
+}
+
+/// Adds an item to its set. All files must have been made, with what is in them.
+pub(crate) fn restore_item(restart: &Restart, record: &RawRecord<'_>) -> Result {
+    let (state, _) = record.parse::<EpollItem>()?;
+    let EpollItem {
+        epoll,
+        file,
+        fd,
+        events,
+        data,
+        disarmed,
+        reserved: _,
+    } = state;
+    let (set, file) = (restart.file(epoll)?, restart.file(file)?);
+    let fd = i32::try_from(fd).map_err(|_| EINVAL)?;
+    let took = sys::eventpoll::add(&set, &file, fd, events, data).map_err(|errno| {
+        restart.log.error(
+            errno,
+            fmt!("object {}: cannot watch what was added as {fd}", epoll.0),
+        )
+    })?;
+
+    if disarmed != 0 {
+        sys::eventpoll::disarm(&set, &file, fd)?;
+    } else if took != events {
+        restart.log.line(fmt!(
+            "object {}: what was added as {fd} does not keep the machine awake any more",
+            epoll.0
+        ));
+    }
+    Ok(())
+}

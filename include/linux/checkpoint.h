@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What checkpoint/restart needs of other subsystems and they keep private
+ * otherwise: accessors, each defined beside the structure that it reads.
+ */
+#ifndef _LINUX_CHECKPOINT_H
+#define _LINUX_CHECKPOINT_H
+
+#include <linux/types.h>
+
+struct epoll_event;
+struct epoll_key;
+struct file;
+struct mm_struct;
+struct restart_block;
+struct rlimit;
+struct task_struct;
+struct tty_struct;
+
+/* kernel/sys.c */
+int do_prlimit(struct task_struct *tsk, unsigned int resource,
+	       struct rlimit *new_rlim, struct rlimit *old_rlim);
+
+/* fs/exec.c */
+int checkpoint_exec_mmap(struct mm_struct *mm);
+
+/* kernel/cgroup/freezer.c */
+void cgroup_freeze_task(struct task_struct *task, bool freeze);
+
+/* kernel/time/hrtimer.c, fs/select.c, kernel/futex/waitwake.c */
+long hrtimer_nanosleep_restart(struct restart_block *restart);
+long do_restart_poll(struct restart_block *restart_block);
+long futex_wait_restart(struct restart_block *restart);
+
+/**
+ * struct checkpoint_eventfd - what an eventfd holds
+ * @count: the counter
+ * @flags: EFD_SEMAPHORE or 0
+ */
+struct checkpoint_eventfd {
+	u64 count;
+	unsigned int flags;
+};
+
+/* fs/eventfd.c: -EINVAL if @file is no eventfd */
+int checkpoint_eventfd_get(struct file *file, struct checkpoint_eventfd *state);
+int do_eventfd(u64 count, int flags);
+
+/**
+ * struct checkpoint_epitem - one registration of an epoll set
+ * @file: what is watched; the caller gets no reference
+ * @fd: the number that it was added by
+ * @events: EPOLL*
+ * @data: what epoll_wait() reports
+ */
+struct checkpoint_epitem {
+	struct file *file;
+	int fd;
+	u32 events;
+	u64 data;
+};
+
+/*
+ * fs/eventpoll.c: the registrations of an epoll set, from number @first on.
+ * Returns how many were written to @items (0: no more), -EINVAL if @file is no
+ * epoll set, or -EOPNOTSUPP if it has parameters for busy polling.
+ */
+int checkpoint_epoll_items(struct file *file, unsigned int first,
+			   struct checkpoint_epitem *items, unsigned int max);
+/* Makes a registration as if its event had been reported (EPOLLONESHOT). */
+int checkpoint_epoll_disarm(struct file *file, struct epoll_key *key);
+int do_epoll_create(int flags);
+
+/**
+ * struct checkpoint_n_tty - what a terminal has received
+ * @count: bytes that can be read, at most N_TTY_BUF_SIZE
+ * @canon: how many of them belong to complete lines
+ * @column: of the cursor
+ * @canon_column: in which the line that is being typed started
+ * @lnext: the next byte is taken literally
+ * @erasing: an erasure is being echoed
+ * @push: the line was ended by a change of ICANON
+ */
+struct checkpoint_n_tty {
+	u32 count, canon;
+	u32 column, canon_column;
+	bool lnext, erasing, push;
+};
+
+/* drivers/tty/n_tty.c: -EBUSY if there are echoes that wait for room */
+int checkpoint_n_tty_get(struct tty_struct *tty, struct checkpoint_n_tty *state,
+			 u8 *data, u8 *eol);
+void checkpoint_n_tty_set(struct tty_struct *tty,
+			  const struct checkpoint_n_tty *state,
+			  const u8 *data, const u8 *eol);
+
+#endif /* _LINUX_CHECKPOINT_H */

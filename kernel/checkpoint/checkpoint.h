@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the Rust code of checkpoint/restart needs of C: the headers for bindgen,
+ * the entry points that C calls, and the C functions that exist only for it.
+ */
+#ifndef _KERNEL_CHECKPOINT_H
+#define _KERNEL_CHECKPOINT_H
+
+#include <linux/anon_inodes.h>
+#include <linux/cgroup.h>
+#include <linux/checkpoint.h>
+#include <linux/crc32.h>
+#include <linux/elf.h>
+#include <linux/eventfd.h>
+#include <linux/eventpoll.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/filelock.h>
+#include <linux/fs_struct.h>
+#include <linux/init_task.h>
+#include <linux/ipc_namespace.h>
+#include <linux/ksm.h>
+#include <linux/magic.h>
+#include <linux/mman.h>
+#include <linux/namei.h>
+#include <linux/nsproxy.h>
+#include <linux/oom.h>
+#include <linux/personality.h>
+#include <linux/pid_namespace.h>
+#include <linux/pipe_fs_i.h>
+#include <linux/posix-timers.h>
+#include <linux/prctl.h>
+#include <linux/ptrace.h>
+#include <linux/regset.h>
+#include <linux/rseq.h>
+#include <linux/sched/coredump.h>
+#include <linux/sched/exec_state.h>
+#include <linux/sched/jobctl.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/security.h>
+#include <linux/seccomp.h>
+#include <linux/shmem_fs.h>
+#include <linux/time_namespace.h>
+#include <linux/tty.h>
+#include <linux/uio.h>
+#include <linux/uts_namespace.h>
+#include <linux/utsname.h>
+#include <linux/vmalloc.h>
+#include <uapi/linux/checkpoint.h>
+#include <uapi/linux/sched/types.h>
+#include <asm/checkpoint.h>
+
+/* Constants that bindgen cannot see through their casts. */
+enum {
+	checkpoint_FMODE_STREAM = (__force unsigned int)FMODE_STREAM,
+	checkpoint_FMODE_PATH = (__force unsigned int)FMODE_PATH,
+	checkpoint_FOLL_FORCE = FOLL_FORCE,
+	checkpoint_FOLL_WRITE = FOLL_WRITE,
+};
+
+/* Called by the system calls (kernel/checkpoint/syscalls.c); in sys/entry.rs. */
+long checkpoint_do_checkpoint(pid_t pid, int fd, unsigned long flags, int logfd);
+long checkpoint_do_restart(pid_t pid, int fd, unsigned long flags, int logfd);
+
+/* Credentials as plain numbers. */
+struct checkpoint_cred {
+	u32 uid[4];
+	u32 gid[4];
+	u64 caps[5];
+	u32 securebits;
+	bool same_user_ns;
+	bool has_keyrings;
+};
+
+/* A struct restart_block without pointers to code; see struct RestartBlock. */
+enum {
+	CHECKPOINT_RESTART_NANOSLEEP = 1,
+	CHECKPOINT_RESTART_POLL = 2,
+	CHECKPOINT_RESTART_FUTEX = 3,
+};
+
+struct checkpoint_restart_block {
+	u32 call;
+	u32 arg;
+	u32 value;
+	u32 bitset;
+	u32 rem_type;
+	u64 addr;
+	u64 addr2;
+	s64 left;
+};
+
+/* kernel/checkpoint/walk.c */
+int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
+			 int (*found)(void *arg, unsigned long addr,
+				      unsigned long end),
+			 void *arg);
+
+#endif /* _KERNEL_CHECKPOINT_H */

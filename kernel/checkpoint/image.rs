@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Framing: metadata is collected in memory, checked as a whole, and read forward only.
+
+use crate::error::Result;
+use crate::format::header;
+use crate::format::Header;
+use crate::format::ObjRef;
+use crate::format::Record;
+use crate::format::RecordHeader;
+use crate::format::RECORD_ALIGN;
+use crate::sys;
+use crate::sys::stream::InStream;
+use kernel::alloc::allocator::KVmalloc;
+use kernel::alloc::Vec;
+use kernel::prelude::*;
+
+/// Bytes that may be many.
+pub(crate) type Bytes = Vec<u8, KVmalloc>;
+
+/// Collects the metadata of an image.
+pub(crate) struct Writer {
+    bytes: Bytes,
+    objects: u32,
+}
+
+impl Writer {
+    /// Nothing yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            objects: 0,
+        }
+    }
+
+    /// How many objects have a number.
+    pub(crate) fn objects(&self) -> u32 {
+        self.objects
+    }
+
+    /// Appends a record that defines no object. The tail is the concatenation of `tail`.
+    pub(crate) fn record<T: Record>(&mut self, fixed: &T, tail: &[&[u8]]) -> Result {
+        self.append(ObjRef::NONE, fixed, tail)
+    }
+
+    /// Appends a record that defines the next object, and gives its number.
+    pub(crate) fn object<T: Record>(&mut self, fixed: &T, tail: &[&[u8]]) -> Result<ObjRef> {
+        let object = ObjRef(self.objects.checked_add(1).ok_or(EOVERFLOW)?);
+
+        self.append(object, fixed, tail)?;
+        self.objects = object.0;
+        Ok(object)
+    }
+
+    fn append<T: Record>(&mut self, object: ObjRef, fixed: &T, tail: &[&[u8]]) -> Result {
+        let len = tail
+            .iter()
+            .try_fold(size_of::<T>(), |len, part| len.checked_add(part.len()))
+            .and_then(|len| u32::try_from(len).ok())
+            .ok_or(EOVERFLOW)?;
+        let head = RecordHeader {
+            kind: T::KIND,
+            version: T::VERSION,
+            len,
+            object,
+            reserved: 0,
+        };
+
+        self.bytes.extend_from_slice(head.as_bytes(), GFP_KERNEL)?;
+        self.bytes.extend_from_slice(fixed.as_bytes(), GFP_KERNEL)?;
+        for part in tail {
+            self.bytes.extend_from_slice(part, GFP_KERNEL)?;
+        }
+        let padded = self
+            .bytes
+            .len()
+            .checked_next_multiple_of(RECORD_ALIGN)
+            .ok_or(EOVERFLOW)?;
+        self.bytes.resize(padded, 0, GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// All of the metadata.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Fills in what only the finished metadata tells, and the CRCs.
+pub(crate) fn seal(header: &mut Header, metadata: &[u8]) {
+    header.meta_len = metadata.len() as u64;
+    header.meta_crc = sys::crc::crc32(metadata);
+    header.header_crc = 0;
+    header.header_crc = sys::crc::crc32(header.as_bytes());
+}
+
+/// Bytes of zeros between `len` bytes of header and metadata and the page data.
+pub(crate) fn padding(len: u64) -> Result<usize> {
+    let page = sys::page::SIZE as u64;
+
+    Ok(usize::try_from(
+        len.checked_next_multiple_of(page)
+            .and_then(|end| end.checked_sub(len))
+            .ok_or(EINVAL)?,
+    )
+    .map_err(|_| EINVAL)?)
+}
+
+/// A record of an image: where its fixed part and its tail are.
+#[derive(Clone, Copy)]
+pub(crate) struct RawRecord<'a> {
+    pub(crate) kind: u16,
+    pub(crate) version: u16,
+    pub(crate) object: ObjRef,
+    start: usize,
+    body: &'a [u8],
+}
+
+impl<'a> RawRecord<'a> {
+    /// A record that was read before, where [`RawRecord::span`] says that it is.
+    pub(crate) fn at(
+        metadata: &'a [u8],
+        kind: u16,
+        version: u16,
+        object: ObjRef,
+        start: usize,
+        len: usize,
+    ) -> Result<Self> {
+        let end = start.checked_add(len).ok_or(EINVAL)?;
+
+        Ok(Self {
+            kind,
+            version,
+            object,
+            start,
+            body: metadata.get(start..end).ok_or(EINVAL)?,
+        })
+    }
+
+    /// Where in the metadata the fixed part starts, and how many bytes it has with the tail.
+    pub(crate) fn span(&self) -> (usize, usize) {
+        (self.start, self.body.len())
+    }
+
+    /// The fixed part and the tail. `EINVAL`: it is of another kind or version, or too short.
+    pub(crate) fn parse<T: Record>(&self) -> Result<(T, &'a [u8])> {
+        if self.kind != T::KIND || self.version != T::VERSION {
+            return Err(EINVAL.into());
+        }
+        Ok(T::read_from_prefix(self.body).map_err(|_| EINVAL)?)
+    }
+}
+
+/// Reads a head of an image and all of its metadata, and checks the CRCs.
+///
+/// Memory grows with what really arrives, never with what the header claims.
+pub(crate) fn read_metadata(stream: &mut InStream) -> Result<(Header, Bytes)> {
+    const STEP: usize = 1 << 20;
+    let mut raw = [0u8; size_of::<Header>()];
+
+    stream.read_exact(&mut raw)?;
+    let header = Header::read_from_bytes(&raw).map_err(|_| EINVAL)?;
+    check_header(&header)?;
+
+    let len = usize::try_from(header.meta_len).map_err(|_| EINVAL)?;
+    let mut bytes = Bytes::new();
+
+    while bytes.len() < len {
+        let old = bytes.len();
+        let new = old.checked_add(STEP).ok_or(EINVAL)?.min(len);
+
+        bytes.resize(new, 0, GFP_KERNEL)?;
+        stream.read_exact(bytes.get_mut(old..).ok_or(EINVAL)?)?;
+    }
+    if sys::crc::crc32(&bytes) != header.meta_crc {
+        return Err(EBADMSG.into());
+    }
+    Ok((header, bytes))
+}
+
+fn check_header(header: &Header) -> Result {
+    let unsealed = Header {
+        header_crc: 0,
+        ..*header
+    };
+
+    if header.magic != header::MAGIC
+        || header.byte_order != header::BYTE_ORDER
+        || header.format != header::FORMAT
+    {
+        return Err(EINVAL.into());
+    }
+    if sys::crc::crc32(unsealed.as_bytes()) != header.header_crc {
+        return Err(EBADMSG.into());
+    }
+    if header.meta_len > header::META_MAX
+        || header.page_shift != sys::page::SHIFT
+        || header.machine != crate::arch::MACHINE
+        || header.mode > header::MODE_SELF
+        || header.flags & !header::FLAG_FAILED != 0
+        || header.chunk_pages != header::CHUNK_PAGES
+        || header.reserved != [0; 7]
+    {
+        return Err(EINVAL.into());
+    }
+    Ok(())
+}
+
+/// The records of an image, one after the other.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// From the first record on.
+    pub(crate) fn new(metadata: &'a [u8]) -> Self {
+        Self {
+            rest: metadata,
+            position: 0,
+        }
+    }
+
+    /// Offset in the metadata of the next record.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+        let (head, rest) = self.rest.split_at_checked(len).ok_or(EINVAL)?;
+
+        self.rest = rest;
+        self.position = self.position.checked_add(len).ok_or(EINVAL)?;
+        Ok(head)
+    }
+
+    /// The next record; none at the end. `EINVAL`: the framing is broken.
+    pub(crate) fn next_record(&mut self) -> Result<Option<RawRecord<'a>>> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let head = RecordHeader::read_from_bytes(self.take(size_of::<RecordHeader>())?)
+            .map_err(|_| EINVAL)?;
+        let len = head.len as usize;
+        let start = self.position;
+        let body = self.take(len)?;
+        let padding = len
+            .checked_next_multiple_of(RECORD_ALIGN)
+            .and_then(|padded| padded.checked_sub(len))
+            .ok_or(EINVAL)?;
+
+        if head.reserved != 0 || self.take(padding)?.iter().any(|&byte| byte != 0) {
+            return Err(EINVAL.into());
+        }
+        Ok(Some(RawRecord {
+            kind: head.kind,
+            version: head.version,
+            object: head.object,
+            start,
+            body,
+        }))
+    }
+}
+
+/// Splits `count` values of plain data off the front of a tail.
+pub(crate) fn split<T: FromBytes + Copy>(
+    tail: &[u8],
+    count: u32,
+) -> Result<(KVVec<T>, &[u8])> {
+    let bytes = usize::try_from(count)
+        .ok()
+        .and_then(|count| count.checked_mul(size_of::<T>()))
+        .ok_or(EINVAL)?;
+    let (head, rest) = tail.split_at_checked(bytes).ok_or(EINVAL)?;
+    let mut values = KVVec::new();
+
+    for chunk in head.chunks_exact(size_of::<T>()) {
+        values.push(T::read_from_bytes(chunk).map_err(|_| EINVAL)?, GFP_KERNEL)?;
+    }
+    Ok((values, rest))
+}
+
+/// All of a tail as `count` values of plain data.
+pub(crate) fn all<T: FromBytes + Copy>(tail: &[u8], count: u32) -> Result<KVVec<T>> {
+    match split(tail, count)? {
+        (values, []) => Ok(values),
+        _ => Err(EINVAL.into()),
+    }
+}

@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The plan of a restart: an image that has been read and checked as a whole.
+//!
+//! Everything that can be told without doing anything is checked here: framing, kinds, versions,
+//! lengths, that every reference is to an earlier object of the right kind, that the tasks form a
+//! tree. What is left to fail later is what depends on the machine: a file that is gone, a right
+//! that the caller lacks, a pid that is taken.
+
+use crate::error::Result;
+use crate::format::file;
+use crate::format::header;
+use crate::format::memory;
+use crate::format::namespace;
+use crate::format::task;
+use crate::format::End;
+use crate::format::Failure;
+use crate::format::Header;
+use crate::format::ObjRef;
+use crate::format::Record;
+use crate::fs;
+use crate::image;
+use crate::image::Bytes;
+use crate::image::RawRecord;
+use crate::image::Reader;
+use crate::log::Log;
+use crate::mm;
+use crate::sys::stream::InStream;
+use kernel::prelude::*;
+use kernel::rbtree::RBTree;
+
+/// Tells the kind of record that defines an object which stands before the one being checked.
+pub(crate) type KindOf<'a> = &'a dyn Fn(ObjRef) -> Option<u16>;
+
+/// Where a record is in the metadata.
+#[derive(Clone, Copy)]
+struct Span {
+    kind: u16,
+    version: u16,
+    object: ObjRef,
+    start: u32,
+    len: u32,
+}
+
+/// A task to be made.
+#[derive(Clone, Copy)]
+pub(crate) struct TaskPlan {
+    /// Its record.
+    pub(crate) number: ObjRef,
+    /// Its process.
+    pub(crate) process: ObjRef,
+    /// Its thread id.
+    pub(crate) tid: i32,
+    /// Who makes it: the leader of a thread, the parent of a process, nobody for the root.
+    pub(crate) creator: Option<u32>,
+    /// Whether it is the leader of its process.
+    pub(crate) is_leader: bool,
+    /// Whether it has ended.
+    pub(crate) is_zombie: bool,
+    /// Whether it is the first to refer to its address space, ...
+    pub(crate) owns_mm: bool,
+    /// ... table of descriptors, ...
+    pub(crate) owns_files: bool,
+    /// ... and directories: the first makes and fills what others share.
+    pub(crate) owns_fs: bool,
+}
+
+/// An image that can be restarted, as far as it alone can tell.
+pub(crate) struct Plan {
+    pub(crate) header: Header,
+    pub(crate) tasks: KVVec<TaskPlan>,
+    bytes: Bytes,
+    spans: KVVec<Span>,
+    /// Index of the span of each object, from number 1.
+    objects: KVVec<u32>,
+    /// Spans that belong to an object without being one, by owner and order.
+    belonging: KVVec<(ObjRef, u32)>,
+    /// Tasks by who makes them, and order.
+    created: KVVec<(u32, u32)>,
+    /// Tasks by their thread id.
+    tids: RBTree<i32, u32>,
+}
+
+impl Plan {
+    /// Reads and checks the metadata of an image. The stream stands at the page data then.
+    pub(crate) fn read(stream: &mut InStream, log: &Log) -> Result<Self> {
+        let (header, bytes) = image::read_metadata(stream).map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image cannot be read: its header or its metadata is damaged"),
+            )
+        })?;
+        let mut plan = Plan {
+            header,
+            tasks: KVVec::new(),
+            bytes,
+            spans: KVVec::new(),
+            objects: KVVec::new(),
+            belonging: KVVec::new(),
+            created: KVVec::new(),
+            tids: RBTree::new(),
+        };
+
+        if header.flags & header::FLAG_FAILED != 0 {
+            return Err(log.error(
+                EINVAL,
+                fmt!("the image is of a checkpoint that failed; it says why (cr show --error)"),
+            ));
+        }
+        plan.parse(log)?;
+        plan.skip_padding(stream)?;
+        Ok(plan)
+    }
+
+    fn skip_padding(&self, stream: &mut InStream) -> Result {
+        let len = self
+            .header
+            .meta_len
+            .checked_add(size_of::<Header>() as u64)
+            .ok_or(EINVAL)?;
+        let mut padding = KVVec::from_elem(0u8, image::padding(len)?, GFP_KERNEL)?;
+
+        stream.read_exact(&mut padding)?;
+        if padding.iter().any(|&byte| byte != 0) {
+            return Err(EINVAL.into());
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self, log: &Log) -> Result {
+        let bytes = core::mem::replace(&mut self.bytes, Bytes::new());
+        let mut reader = Reader::new(&bytes);
+        let mut checker = Checker::new(self.header.mode);
+        let mut position = 0;
+        let result = loop {
+            match reader.next_record() {
+                Ok(None) => break Ok(()),
+                Ok(Some(record)) => {
+                    if let Err(error) = self.add(&record, &mut checker) {
+                        break Err(error);
+                    }
+                }
+                Err(error) => break Err(error),
+            }
+            position = reader.position();
+        };
+
+        self.bytes = bytes;
+        result
+            .and_then(|()| checker.finish(&self.header, self.objects.len(), self.tasks.len()))
+            .and_then(|()| self.check_vmas_cover_pages())
+            .map_err(|error| {
+                log.error(
+                    error.errno(),
+                    fmt!("the image is not valid: record at byte {position} of the metadata"),
+                )
+            })?;
+        self.tids = checker.tids;
+        for (index, task) in (0u32..).zip(&self.tasks) {
+            if let Some(creator) = task.creator {
+                self.created.push((creator, index), GFP_KERNEL)?;
+            }
+        }
+        // The second of each pair rises: records and tasks of one owner keep their order.
+        self.created.sort_unstable();
+        self.belonging.sort_unstable();
+        Ok(())
+    }
+
+    /// The tasks that a task makes, in their order.
+    pub(crate) fn created_by(&self, creator: usize) -> impl Iterator<Item = usize> + '_ {
+        let creator = u32::try_from(creator).unwrap_or(u32::MAX);
+        let first = self.created.partition_point(|&(other, _)| other < creator);
+
+        self.created
+            .get(first..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(move |&&(other, _)| other == creator)
+            .map(|&(_, index)| index as usize)
+    }
+
+    /// Whether a task of the tree has the thread id.
+    pub(crate) fn has_tid(&self, tid: i32) -> bool {
+        self.tids.get(&tid).is_some()
+    }
+
+    fn add(&mut self, record: &RawRecord<'_>, checker: &mut Checker) -> Result {
+        let index = u32::try_from(self.spans.len()).map_err(|_| EINVAL)?;
+        let (spans, objects) = (&self.spans, &self.objects);
+        let kind_of = |object: ObjRef| -> Option<u16> {
+            let index = objects.get(usize::try_from(object.0.checked_sub(1)?).ok()?)?;
+
+            Some(spans.get(usize::try_from(*index).ok()?)?.kind)
+        };
+        let owner = checker.check(record, &kind_of, &mut self.tasks)?;
+
+        if !record.object.is_none() {
+            if record.object.0 as usize != self.objects.len().checked_add(1).ok_or(EINVAL)? {
+                return Err(EINVAL.into());
+            }
+            self.objects.push(index, GFP_KERNEL)?;
+        }
+        if let Some(owner) = owner {
+            self.belonging.push((owner, index), GFP_KERNEL)?;
+        }
+        let (start, len) = record.span();
+
+        self.spans.push(
+            Span {
+                kind: record.kind,
+                version: record.version,
+                object: record.object,
+                start: u32::try_from(start).map_err(|_| EINVAL)?,
+                len: u32::try_from(len).map_err(|_| EINVAL)?,
+            },
+            GFP_KERNEL,
+        )?;
+        Ok(())
+    }
+
+    fn raw(&self, index: u32) -> Result<RawRecord<'_>> {
+        let span = self.spans.get(index as usize).ok_or(EINVAL)?;
+
+        RawRecord::at(
+            &self.bytes,
+            span.kind,
+            span.version,
+            span.object,
+            span.start as usize,
+            span.len as usize,
+        )
+    }
+
+    /// The record of an object.
+    pub(crate) fn object(&self, number: ObjRef) -> Result<RawRecord<'_>> {
+        let index = number
+            .0
+            .checked_sub(1)
+            .and_then(|index| self.objects.get(index as usize))
+            .ok_or(EINVAL)?;
+
+        self.raw(*index)
+    }
+
+    /// How many objects there are.
+    pub(crate) fn objects(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// The records of a kind that belong to an object, in their order.
+    pub(crate) fn belonging<T: Record>(
+        &self,
+        owner: ObjRef,
+    ) -> impl Iterator<Item = RawRecord<'_>> {
+        let first = self.belonging.partition_point(|&(other, _)| other < owner);
+
+        self.belonging
+            .get(first..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(move |&&(other, _)| other == owner)
+            .filter_map(|&(_, index)| self.raw(index).ok())
+            .filter(|record| record.kind == T::KIND)
+    }
+
+    /// All records of a kind, in their order.
+    pub(crate) fn records<T: Record>(&self) -> impl Iterator<Item = RawRecord<'_>> {
+        (0u32..)
+            .zip(&self.spans)
+            .filter(|(_, span)| span.kind == T::KIND)
+            .filter_map(|(index, _)| self.raw(index).ok())
+    }
+
+    /// Page data goes only where private memory is mapped: anything else could write to a file.
+    fn check_vmas_cover_pages(&self) -> Result {
+        for record in self.records::<memory::PageMap>() {
+            let (map, tail) = record.parse::<memory::PageMap>()?;
+            let owner = self.object(map.owner)?;
+            let runs = image::all::<memory::PageRun>(tail, map.runs)?;
+
+            if owner.kind == memory::Shmem::KIND {
+                let (shmem, _) = owner.parse::<memory::Shmem>()?;
+                let end = shmem.size >> crate::sys::page::SHIFT;
+
+                if runs.last().is_some_and(|run| run_end(run) > end) {
+                    return Err(EINVAL.into());
+                }
+                continue;
+            }
+            let mut vmas = self
+                .records::<memory::Vma>()
+                .filter_map(|vma| vma.parse::<memory::Vma>().ok())
+                .map(|(vma, _)| vma)
+                .filter(|vma| vma.mm == map.owner && holds_pages(vma))
+                .peekable();
+
+            for run in &runs {
+                let (start, end) = (run.start, run_end(run));
+
+                while vmas
+                    .next_if(|vma| vma.end >> crate::sys::page::SHIFT <= start)
+                    .is_some()
+                {}
+                let inside = vmas.peek().is_some_and(|vma| {
+                    vma.start >> crate::sys::page::SHIFT <= start
+                        && end <= vma.end >> crate::sys::page::SHIFT
+                });
+
+                if !inside {
+                    return Err(EINVAL.into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn run_end(run: &memory::PageRun) -> u64 {
+    run.start.saturating_add(u64::from(run.pages))
+}
+
+fn holds_pages(vma: &memory::Vma) -> bool {
+    matches!(vma.kind, memory::VMA_ANON | memory::VMA_FILE)
+        && vma.flags & memory::VMA_MAYSHARE == 0
+}
+
+/// What has to be remembered from one record to the next.
+struct Checker {
+    mode: u32,
+    data: u64,
+    ended: Option<End>,
+    process: Option<(ObjRef, task::Process)>,
+    leader: Option<(u32, task::Task)>,
+    tids: RBTree<i32, u32>,
+    owned: RBTree<ObjRef, ()>,
+    last_vma: Option<(ObjRef, u64)>,
+}
+
+impl Checker {
+    fn new(mode: u32) -> Self {
+        Self {
+            mode,
+            data: 0,
+            ended: None,
+            process: None,
+            leader: None,
+            tids: RBTree::new(),
+            owned: RBTree::new(),
+            last_vma: None,
+        }
+    }
+
+    /// Checks a record. Gives the object that it belongs to, if it is none itself.
+    fn check(
+        &mut self,
+        record: &RawRecord<'_>,
+        kind_of: KindOf<'_>,
+        tasks: &mut KVVec<TaskPlan>,
+    ) -> Result<Option<ObjRef>> {
+        if self.ended.is_some() {
+            return Err(EINVAL.into());
+        }
+        let is_task = |object: ObjRef| kind_of(object) == Some(task::Task::KIND);
+        let owner = match record.kind {
+            End::KIND => {
+                let (end, tail) = record.parse::<End>()?;
+
+                if !tail.is_empty() {
+                    return Err(EINVAL.into());
+                }
+                self.ended = Some(end);
+                ObjRef::NONE
+            }
+            Failure::KIND => return Err(EINVAL.into()),
+            namespace::UtsNs::KIND
+            | namespace::IpcNs::KIND
+            | namespace::PidNs::KIND
+            | namespace::Namespaces::KIND => {
+                crate::task::namespace::check(record, kind_of)?;
+                return object(record);
+            }
+            task::Creds::KIND => {
+                crate::task::check_cred(record)?;
+                return object(record);
+            }
+            task::Sighand::KIND => {
+                crate::task::check_signals(record)?;
+                return object(record);
+            }
+            task::Process::KIND => {
+                self.process = Some((record.object, crate::task::process::check(record)?));
+                return object(record);
+            }
+            task::Task::KIND => {
+                self.check_task(record, kind_of, tasks)?;
+                return object(record);
+            }
+            memory::Mm::KIND => {
+                mm::check(record, kind_of)?;
+                return object(record);
+            }
+            memory::Shmem::KIND => {
+                mm::shmem::check(record)?;
+                return object(record);
+            }
+            file::Files::KIND => {
+                fs::table::check_files(record, kind_of)?;
+                return object(record);
+            }
+            file::Fs::KIND => {
+                fs::table::check_fs(record)?;
+                return object(record);
+            }
+            task::Regset::KIND => {
+                let owner = crate::task::regs::check_record(record)?;
+
+                is_task(owner).then_some(owner).ok_or(EINVAL)?
+            }
+            task::RestartBlock::KIND => {
+                let owner = crate::task::check_restart_block(record)?;
+
+                is_task(owner).then_some(owner).ok_or(EINVAL)?
+            }
+            task::SigQueue::KIND => {
+                let owner = crate::task::check_signals(record)?;
+                let fits = is_task(owner) || kind_of(owner) == Some(task::Process::KIND);
+
+                fits.then_some(owner).ok_or(EINVAL)?
+            }
+            memory::Vma::KIND => self.check_vma(record, kind_of)?,
+            memory::PageMap::KIND => {
+                self.data = mm::pages::check(record, kind_of, self.data)?;
+                ObjRef::NONE
+            }
+            _ => return fs::check(record, kind_of),
+        };
+
+        if !record.object.is_none() {
+            return Err(EINVAL.into());
+        }
+        Ok((!owner.is_none()).then_some(owner))
+    }
+
+    fn check_vma(&mut self, record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRef> {
+        let vma = mm::vma::check(record, kind_of)?;
+        let free = self
+            .last_vma
+            .filter(|(mm, _)| *mm == vma.mm)
+            .map_or(0, |(_, end)| end);
+
+        if vma.start < free {
+            return Err(EINVAL.into());
+        }
+        self.last_vma = Some((vma.mm, vma.end));
+        Ok(vma.mm)
+    }
+
+    /// Whether this is the first time that somebody refers to the object.
+    fn is_first(&mut self, object: ObjRef) -> Result<bool> {
+        if object.is_none() || self.owned.get(&object).is_some() {
+            return Ok(false);
+        }
+        self.owned.try_create_and_insert(object, (), GFP_KERNEL)?;
+        Ok(true)
+    }
+
+    fn check_task(
+        &mut self,
+        record: &RawRecord<'_>,
+        kind_of: KindOf<'_>,
+        tasks: &mut KVVec<TaskPlan>,
+    ) -> Result {
+        let (state, tail) = record.parse::<task::Task>()?;
+        let index = u32::try_from(tasks.len()).map_err(|_| EINVAL)?;
+        let is_zombie = state.flags & task::TASK_ZOMBIE != 0;
+        let is = |object: ObjRef, kind| kind_of(object) == Some(kind);
+
+        crate::task::check(&state, self.mode)?;
+        if !tail.is_empty()
+            || !is(state.process, task::Process::KIND)
+            || !is(state.creds, task::Creds::KIND)
+            || (!is_zombie
+                && (!is(state.namespaces, namespace::Namespaces::KIND)
+                    || !is(state.mm, memory::Mm::KIND)
+                    || !is(state.files, file::Files::KIND)
+                    || !is(state.fs, file::Fs::KIND)
+                    || !is(state.sighand, task::Sighand::KIND)))
+            || (self.mode == header::MODE_SELF && index != 0)
+        {
+            return Err(EINVAL.into());
+        }
+        let creator = self.creator(&state, index, tasks)?;
+        let is_leader = self.leader.is_some_and(|(leader, _)| leader == index);
+
+        if self.tids.get(&state.tid).is_some() {
+            return Err(EINVAL.into());
+        }
+        self.tids
+            .try_create_and_insert(state.tid, index, GFP_KERNEL)?;
+        let owns_sighand = self.is_first(state.sighand)?;
+
+        if !is_zombie && owns_sighand != is_leader {
+            return Err(EINVAL.into());
+        }
+        tasks.push(
+            TaskPlan {
+                number: record.object,
+                process: state.process,
+                tid: state.tid,
+                creator,
+                is_leader,
+                is_zombie,
+                owns_mm: self.is_first(state.mm)?,
+                owns_files: self.is_first(state.files)?,
+                owns_fs: self.is_first(state.fs)?,
+            },
+            GFP_KERNEL,
+        )?;
+        Ok(())
+    }
+
+    /// Who makes the task; and keeps track of which process is being read.
+    fn creator(
+        &mut self,
+        state: &task::Task,
+        index: u32,
+        tasks: &[TaskPlan],
+    ) -> Result<Option<u32>> {
+        if let Some((leader, first)) = &self.leader {
+            if first.process == state.process {
+                let shares = state.mm == first.mm
+                    && state.sighand == first.sighand
+                    && state.namespaces == first.namespaces
+                    && state.flags & task::TASK_ZOMBIE == 0
+                    && first.flags & task::TASK_ZOMBIE == 0;
+
+                return shares.then_some(Some(*leader)).ok_or(EINVAL.into());
+            }
+        }
+        // A new process: its record is the last that was read, and new.
+        let (number, process) = self.process.take().ok_or(EINVAL)?;
+
+        if number != state.process || process.tgid != state.tid {
+            return Err(EINVAL.into());
+        }
+        self.leader = Some((index, *state));
+        if index == 0 {
+            let fits = process.parent == 0 && state.flags & task::TASK_ZOMBIE == 0;
+
+            return fits.then_some(None).ok_or(EINVAL.into());
+        }
+        let parent = *self.tids.get(&process.parent).ok_or(EINVAL)?;
+
+        if tasks.get(parent as usize).ok_or(EINVAL)?.is_zombie {
+            return Err(EINVAL.into());
+        }
+        Ok(Some(parent))
+    }
+
+    fn finish(&self, header: &Header, objects: usize, tasks: usize) -> Result {
+        let end = self.ended.as_ref().ok_or(EINVAL)?;
+
+        if end.objects as usize != objects
+            || end.tasks as usize != tasks
+            || tasks == 0
+            || header.data_pages != self.data
+        {
+            return Err(EINVAL.into());
+        }
+        Ok(())
+    }
+}
+
+/// A record that defines an object belongs to none.
+fn object(record: &RawRecord<'_>) -> Result<Option<ObjRef>> {
+    if record.object.is_none() {
+        return Err(EINVAL.into());
+    }
+    Ok(None)
+}

@@ -1,0 +1,716 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! restart(2): read and check everything, reserve, build, commit, let run.
+//!
+//! The caller is the *coordinator*. It makes the root of the tree; each task makes its threads and
+//! children, then builds itself in its own context, all at once; the coordinator reads the page
+//! data and sets the registers. All tasks wait at gates between these steps:
+//!
+//! ```text
+//! coordinator           each task
+//! make the root    ---> make what others share (empty), make threads and children
+//! sessions, groups <--- born
+//! open `build`     ---> fill memory map, descriptors, directories; credentials; signals
+//! page data        <--- built
+//! epoll, registers
+//! open `zombies`   ---> those that had ended end
+//! open `commit`    ---> run
+//! ```
+//!
+//! Everything that can fail comes before the commit. Whatever fails, in whichever task, is told to
+//! [`Restart::fail`]: it opens all gates, everybody who comes through one ends, and the
+//! coordinator waits until the last is gone.
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::format::file::EpollItem;
+use crate::format::memory;
+use crate::format::task as format;
+use crate::format::ObjRef;
+use crate::format::Record;
+use crate::fs;
+use crate::fs::pipe::PipeEnds;
+use crate::fs::table;
+use crate::image::RawRecord;
+use crate::log::Log;
+use crate::mm;
+use crate::mm::pages::Owner;
+use crate::mm::pages::PageReader;
+use crate::plan::Plan;
+use crate::plan::TaskPlan;
+use crate::sys;
+use crate::sys::clone::Body;
+use crate::sys::clone::Next;
+use crate::sys::clone::Spawn;
+use crate::sys::fdtable::Files;
+use crate::sys::file::FileRef;
+use crate::sys::file::Path;
+use crate::sys::freeze::Frozen;
+use crate::sys::fs_struct::Fs;
+use crate::sys::mm::Mm;
+use crate::sys::ns::PidNs;
+use crate::sys::stream::InStream;
+use crate::sys::sync::Gate;
+use crate::sys::task::TaskRef;
+use crate::task;
+use kernel::bindings;
+use kernel::fmt;
+use kernel::prelude::*;
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Full;
+use kernel::sync::new_mutex;
+use kernel::sync::Arc;
+use kernel::sync::Mutex;
+
+const FLAGS: u64 = (bindings::RESTART_TASKSELF
+    | bindings::RESTART_FROZEN
+    | bindings::RESTART_GHOST
+    | bindings::RESTART_KEEP_LSM
+    | bindings::RESTART_CONN_RESET
+    | bindings::RESTART_NEW_PIDS) as u64;
+
+/// Flags of restart(2) that ask for what is not there yet.
+const UNSUPPORTED: u64 = (bindings::RESTART_TASKSELF
+    | bindings::RESTART_KEEP_LSM
+    | bindings::RESTART_NEW_PIDS) as u64;
+
+/// An object that has been made.
+#[derive(Clone)]
+enum Built {
+    File(FileRef),
+    Pipe(Arc<PipeEnds>),
+    Mm(Arc<Mm>),
+    Files(Arc<Files>),
+    Fs(Arc<Fs>),
+}
+
+/// How far an object is.
+enum State {
+    Missing,
+    InWork,
+    Ready(Built),
+}
+
+/// The place of an object: whoever comes first makes it, the others wait.
+#[pin_data]
+struct Slot {
+    #[pin]
+    state: Mutex<State>,
+    #[pin]
+    done: Gate,
+}
+
+/// A step that all tasks take.
+#[pin_data]
+struct Step {
+    /// How many have taken it.
+    count: Atomic<i32>,
+    /// Opened by the last.
+    #[pin]
+    all: Gate,
+}
+
+impl Step {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            count: Atomic::new(0),
+            all <- Gate::new(),
+        })
+    }
+}
+
+/// A restart that is going on.
+#[pin_data]
+pub(crate) struct Restart {
+    /// The log of the call.
+    pub(crate) log: Arc<Log>,
+    plan: Plan,
+    root: Path,
+    slots: KVVec<Pin<KBox<Slot>>>,
+    #[pin]
+    tasks: Mutex<KVVec<Option<TaskRef>>>,
+    #[pin]
+    error: Mutex<Option<Error>>,
+    failed: Atomic<i32>,
+    /// Tasks that have been made and are not through with this restart.
+    alive: Atomic<i32>,
+    #[pin]
+    born: Step,
+    #[pin]
+    build: Gate,
+    #[pin]
+    built: Step,
+    #[pin]
+    zombies: Gate,
+    #[pin]
+    commit: Gate,
+}
+
+impl Restart {
+    fn new(plan: Plan, log: Arc<Log>) -> Result<Arc<Self>> {
+        let mut slots = KVVec::new();
+        let mut tasks = KVVec::new();
+
+        for _ in 0..plan.objects() {
+            slots.push(
+                KBox::pin_init(
+                    pin_init!(Slot {
+                        state <- new_mutex!(State::Missing),
+                        done <- Gate::new(),
+                    }),
+                    GFP_KERNEL,
+                )?,
+                GFP_KERNEL,
+            )?;
+        }
+        for _ in plan.tasks.iter() {
+            tasks.push(None, GFP_KERNEL)?;
+        }
+        Ok(Arc::pin_init(
+            pin_init!(Self {
+                log,
+                plan,
+                root: Path::current_root(),
+                slots,
+                tasks <- new_mutex!(tasks),
+                error <- new_mutex!(None),
+                failed: Atomic::new(0),
+                alive: Atomic::new(0),
+                born <- Step::new(),
+                build <- Gate::new(),
+                built <- Step::new(),
+                zombies <- Gate::new(),
+                commit <- Gate::new(),
+            }),
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// Where the paths of the image start: the root directory of the caller.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The record of an object.
+    pub(crate) fn raw(&self, number: ObjRef) -> Result<RawRecord<'_>> {
+        self.plan.object(number)
+    }
+
+    /// The record of an object of a known kind.
+    pub(crate) fn record<T: Record>(&self, number: ObjRef) -> Result<(T, &[u8])> {
+        self.plan.object(number)?.parse()
+    }
+
+    /// The records of a kind that belong to an object.
+    pub(crate) fn belonging<T: Record>(
+        &self,
+        owner: ObjRef,
+    ) -> impl Iterator<Item = RawRecord<'_>> {
+        self.plan.belonging::<T>(owner)
+    }
+
+    /// Writes what an error is about, unless it has been told.
+    pub(crate) fn explain(&self, error: Error, args: fmt::Arguments<'_>) -> Error {
+        if error.is_told() {
+            error
+        } else {
+            self.log.error(error.errno(), args)
+        }
+    }
+
+    /// Ends the restart. Only the first error counts.
+    fn fail(&self, error: Error) {
+        {
+            let mut first = self.error.lock();
+
+            if first.is_none() && self.failed.load(kernel::sync::atomic::Acquire) == 0 {
+                self.log.finish(&error);
+                *first = Some(error);
+            }
+        }
+        self.failed.store(1, kernel::sync::atomic::Release);
+        for gate in [
+            &self.born.all,
+            &self.build,
+            &self.built.all,
+            &self.zombies,
+            &self.commit,
+        ] {
+            gate.open();
+        }
+        for slot in &self.slots {
+            slot.done.open();
+        }
+    }
+
+    fn check_failed(&self) -> Result {
+        match self.failed.load(kernel::sync::atomic::Acquire) {
+            0 => Ok(()),
+            _ => Err(Error::told(ECANCELED)),
+        }
+    }
+
+    /// Waits at a gate. `ECANCELED`: the restart has failed.
+    fn pass(&self, gate: &Gate) -> Result {
+        gate.wait_killable()?;
+        self.check_failed()
+    }
+
+    /// Takes a step that all tasks take.
+    fn take(&self, step: &Step) {
+        let done = step.count.fetch_add(1, Full).wrapping_add(1);
+
+        if usize::try_from(done) == Ok(self.plan.tasks.len()) {
+            step.all.open();
+        }
+    }
+
+    /// An object, made by `make` unless somebody has made it.
+    fn obtain(&self, number: ObjRef, make: impl FnOnce() -> Result<Built>) -> Result<Built> {
+        let slot = number
+            .0
+            .checked_sub(1)
+            .and_then(|index| self.slots.get(index as usize))
+            .ok_or(EINVAL)?;
+        let first = {
+            let mut state = slot.state.lock();
+
+            match &*state {
+                State::Ready(built) => return Ok(built.clone()),
+                State::InWork => false,
+                State::Missing => {
+                    *state = State::InWork;
+                    true
+                }
+            }
+        };
+
+        if first {
+            let built = make()?;
+
+            *slot.state.lock() = State::Ready(built.clone());
+            slot.done.open();
+            return Ok(built);
+        }
+        self.pass(&slot.done)?;
+        match &*slot.state.lock() {
+            State::Ready(built) => Ok(built.clone()),
+            _ => Err(Error::told(ECANCELED)),
+        }
+    }
+
+    /// An open file.
+    pub(crate) fn file(&self, number: ObjRef) -> Result<FileRef> {
+        match self.obtain(number, || Ok(Built::File(fs::restore(self, number)?)))? {
+            Built::File(file) => Ok(file),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
+    /// Shared memory without a name.
+    pub(crate) fn shmem(&self, number: ObjRef) -> Result<FileRef> {
+        match self.obtain(number, || Ok(Built::File(mm::shmem::restore(self, number)?)))? {
+            Built::File(file) => Ok(file),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
+    /// A pipe.
+    pub(crate) fn pipe(&self, number: ObjRef) -> Result<Arc<PipeEnds>> {
+        match self.obtain(number, || {
+            Ok(Built::Pipe(fs::pipe::restore_pipe(self, number)?))
+        })? {
+            Built::Pipe(pipe) => Ok(pipe),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
+    /// An object that its owner has made; the others wait for it.
+    fn shared(&self, number: ObjRef, owner: bool, make: impl FnOnce() -> Result<Built>) -> Result<Built> {
+        if owner {
+            return self.obtain(number, make);
+        }
+        let slot = number
+            .0
+            .checked_sub(1)
+            .and_then(|index| self.slots.get(index as usize))
+            .ok_or(EINVAL)?;
+
+        self.pass(&slot.done)?;
+        self.obtain(number, || Err(EINVAL.into()))
+    }
+
+    /// Lets go of all objects: from now on only the tasks have them.
+    fn release(&self) {
+        for slot in &self.slots {
+            let state = core::mem::replace(&mut *slot.state.lock(), State::Missing);
+
+            drop(state);
+        }
+    }
+
+    fn task(&self, index: usize) -> Result<TaskRef> {
+        Ok(self
+            .tasks
+            .lock()
+            .get(index)
+            .and_then(|task| task.clone())
+            .ok_or(ESRCH)?)
+    }
+}
+
+/// restart(2). Gives what it returns.
+pub(crate) fn restart(
+    pid: i32,
+    fd: i32,
+    flags: u64,
+    logfd: i32,
+) -> core::result::Result<i64, kernel::error::Error> {
+    if flags & !FLAGS != 0 || pid != 0 {
+        return Err(EINVAL);
+    }
+    let log = Arc::pin_init(Log::new(crate::save::open_log(logfd)?), GFP_KERNEL)?;
+    let mut stream = InStream::fget(fd)?;
+
+    if flags & UNSUPPORTED != 0 {
+        return Err(log
+            .error(
+                EOPNOTSUPP,
+                fmt!("these flags are not supported: {:#x}", flags & UNSUPPORTED),
+            )
+            .errno());
+    }
+    let restart = Plan::read(&mut stream, &log)
+        .and_then(|plan| Restart::new(plan, log.clone()))
+        .map_err(|error| {
+            log.finish(&error);
+            error.errno()
+        })?;
+
+    match coordinate(&restart, &mut stream, flags) {
+        Ok(pid) => Ok(i64::from(pid)),
+        Err(error) => {
+            restart.fail(error);
+            undo(&restart);
+            let error = restart.error.lock().take();
+
+            Err(error.map_or(EIO, |error| error.errno()))
+        }
+    }
+}
+
+/// Waits until every task that was made is gone.
+fn undo(restart: &Restart) {
+    let tasks: KVVec<Option<TaskRef>> =
+        core::mem::replace(&mut *restart.tasks.lock(), KVVec::new());
+
+    for task in tasks.iter().flatten() {
+        sys::task::kill(task);
+    }
+    while restart.alive.load(kernel::sync::atomic::Acquire) != 0 {
+        kernel::time::delay::fsleep(kernel::time::Delta::from_micros(100));
+    }
+    for task in tasks.iter().flatten() {
+        sys::clone::wait_gone(task);
+    }
+}
+
+fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Result<i32> {
+    let root = spawn(restart, 0)?;
+
+    restart.pass(&restart.born.all)?;
+    set_sessions(restart)?;
+    restart.build.open();
+    restart.pass(&restart.built.all)?;
+    read_pages(restart, stream)?;
+    for record in restart.plan.records::<EpollItem>() {
+        fs::eventpoll::restore_item(restart, &record)?;
+    }
+    set_registers(restart)?;
+    restart.check_failed()?;
+    commit(restart, flags)?;
+    Ok(root)
+}
+
+/// Makes a task of the plan as a child or a thread of the running task.
+fn spawn(restart: &Arc<Restart>, index: usize) -> Result<i32> {
+    let plan = restart.plan.tasks.get(index).ok_or(EINVAL)?;
+    let flags = if !plan.is_leader {
+        sys::clone::THREAD
+    } else if plan.creator.is_none() {
+        let (state, _) = restart.record::<format::Task>(plan.number)?;
+
+        sys::clone::VM
+            | sys::clone::AUTOREAP
+            | task::namespace::clone_flags(restart, state.namespaces)?
+    } else {
+        sys::clone::VM | sys::clone::AUTOREAP
+    };
+    let body = TaskBody {
+        restart: restart.clone(),
+        index,
+        done: false,
+    };
+
+    restart.alive.fetch_add(1, Full);
+    sys::clone::spawn(
+        &Spawn {
+            flags,
+            pids: &[plan.tid],
+        },
+        body,
+    )
+    .map_err(|errno| {
+        let why = if errno == EEXIST {
+            "the pid is taken"
+        } else if errno == EPERM {
+            "you may not choose pids (CAP_CHECKPOINT_RESTORE)"
+        } else {
+            "it cannot be made"
+        };
+
+        restart.log.error(errno, fmt!("pid {}: {why}", plan.tid))
+    })
+}
+
+/// What a task of the plan does before it runs its own code.
+struct TaskBody {
+    restart: Arc<Restart>,
+    index: usize,
+    done: bool,
+}
+
+impl Body for TaskBody {
+    fn run(&mut self) -> core::result::Result<Next, ()> {
+        let result = run(&self.restart, self.index);
+
+        self.done = true;
+        result.map_err(|error| self.restart.fail(error))
+    }
+}
+
+impl Drop for TaskBody {
+    fn drop(&mut self) {
+        if !self.done {
+            self.restart.fail(EINTR.into());
+        }
+        self.restart.alive.fetch_sub(1, Full);
+    }
+}
+
+/// The way of a task from its first moment to user space.
+fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
+    let plan = *restart.plan.tasks.get(index).ok_or(EINVAL)?;
+
+    // Nothing may interfere; what is pending is looked at when the mask is what it was.
+    sys::signal::set_blocked(u64::MAX, None);
+    if let Some(slot) = restart.tasks.lock().get_mut(index) {
+        *slot = Some(sys::task::current());
+    }
+    restart.check_failed()?;
+    if plan.is_zombie {
+        return run_zombie(restart, &plan);
+    }
+    let shared = make_shared(restart, &plan)?;
+
+    make_tasks(restart, index)?;
+    restart.take(&restart.born);
+    restart.pass(&restart.build)?;
+    fill(restart, &plan, &shared)?;
+    drop(shared);
+    restart.take(&restart.built);
+    restart.pass(&restart.commit)?;
+    task::release(restart, plan.number)?;
+    if plan.creator.is_none() {
+        task::namespace::restore_last_pid(restart, plan.number)?;
+    }
+    Ok(Next::Run)
+}
+
+/// A process that had ended has its pids and credentials, and ends again.
+fn run_zombie(restart: &Restart, plan: &TaskPlan) -> Result<Next> {
+    restart.take(&restart.born);
+    restart.pass(&restart.build)?;
+    let exit_code = task::restore_zombie(restart, plan.number)?;
+
+    restart.take(&restart.built);
+    restart.pass(&restart.zombies)?;
+    Ok(Next::Exit(exit_code))
+}
+
+/// What a task shares with others, held while it is filled.
+struct Shared {
+    mm: Arc<Mm>,
+}
+
+/// Makes what tasks share, or takes what others have made: empty, so that threads and children
+/// can be made at once.
+fn make_shared(restart: &Restart, plan: &TaskPlan) -> Result<Shared> {
+    let (state, _) = restart.record::<format::Task>(plan.number)?;
+    let mm = restart.shared(state.mm, plan.owns_mm, || Ok(Built::Mm(mm::make()?)))?;
+    let files = restart.shared(state.files, plan.owns_files, || {
+        Ok(Built::Files(Arc::new(Files::new_empty()?, GFP_KERNEL)?))
+    })?;
+    let fs = restart.shared(state.fs, plan.owns_fs, || {
+        Ok(Built::Fs(Arc::new(Fs::copy_current()?, GFP_KERNEL)?))
+    })?;
+
+    match (mm, files, fs) {
+        (Built::Mm(mm), Built::Files(files), Built::Fs(fs)) => {
+            if plan.is_leader && !plan.owns_mm {
+                mm.install()?;
+            }
+            files.install();
+            fs.install();
+            if plan.creator.is_none() {
+                task::namespace::restore(restart, state.namespaces)?;
+            }
+            Ok(Shared { mm })
+        }
+        _ => Err(EINVAL.into()),
+    }
+}
+
+/// Makes the threads and the children of the running task.
+fn make_tasks(restart: &Arc<Restart>, index: usize) -> Result {
+    for child in restart.plan.created_by(index) {
+        spawn(restart, child)?;
+    }
+    Ok(())
+}
+
+/// Fills what the running task owns, and sets what it is.
+fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
+    let (state, _) = restart.record::<format::Task>(plan.number)?;
+
+    if plan.owns_mm {
+        mm::fill(restart, &shared.mm, state.mm)?;
+    }
+    if plan.owns_files {
+        table::restore_files(restart, state.files)?;
+    }
+    if plan.owns_fs {
+        table::restore_fs(restart, state.fs)?;
+    }
+    if plan.is_leader {
+        task::process::restore(restart, plan.process)?;
+        task::restore_handlers(restart, state.sighand)?;
+    }
+    task::restore(restart, plan.number)?;
+    task::restore_pending(restart, plan.number, false)?;
+    if plan.is_leader {
+        task::restore_pending(restart, plan.process, true)?;
+    }
+    Ok(())
+}
+
+/// Puts every process into its session and its process group.
+fn set_sessions(restart: &Restart) -> Result {
+    let ns = PidNs::of(&*restart.task(0)?)?;
+    let mut made = KVVec::<i32>::new();
+
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        if !plan.is_leader {
+            continue;
+        }
+        let task = restart.task(index)?;
+        let (process, _) = restart.record::<format::Process>(plan.process)?;
+
+        for (is_session, number) in [(true, process.sid), (false, process.pgid)] {
+            if number == 0 {
+                continue;
+            }
+            let make = !restart.plan.has_tid(number) && !made.contains(&number);
+            let set = if is_session {
+                sys::clone::set_session
+            } else {
+                sys::clone::set_group
+            };
+
+            set(&task, &ns, number, make).map_err(|errno| {
+                restart.log.error(
+                    errno,
+                    fmt!("pid {}: session or process group {number}", plan.tid),
+                )
+            })?;
+            if make {
+                made.push(number, GFP_KERNEL)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads the content of all memory.
+fn read_pages(restart: &Restart, stream: &mut InStream) -> Result {
+    let mut reader = PageReader::new(stream);
+
+    for record in restart.plan.records::<memory::PageMap>() {
+        let (map, _) = record.parse::<memory::PageMap>()?;
+        let owner = match restart.obtain(map.owner, || Err(EINVAL.into()))? {
+            Built::Mm(mm) => Owner::NewMm(mm),
+            Built::File(file) => Owner::Shmem(file),
+            _ => return Err(EINVAL.into()),
+        };
+
+        reader.read(&record, &owner).map_err(|error| {
+            restart.explain(error, fmt!("object {}: its pages", map.owner.0))
+        })?;
+        restart.check_failed()?;
+    }
+    reader.finish().map_err(|error| {
+        restart.explain(
+            error,
+            fmt!("the page data of the image is damaged or incomplete"),
+        )
+    })
+}
+
+/// Sets the registers of all tasks, which wait for the commit.
+fn set_registers(restart: &Restart) -> Result {
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        if plan.is_zombie {
+            continue;
+        }
+        let task = Frozen::waiting(restart.task(index)?);
+
+        task::regs::restore(restart, &task, plan.number)?;
+    }
+    Ok(())
+}
+
+/// Lets the tasks run. Nothing fails any more.
+fn commit(restart: &Restart, flags: u64) -> Result {
+    let mut zombies = KVVec::new();
+    let mut tasks = KVVec::new();
+
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        let task = restart.task(index)?;
+        let (process, _) = restart.record::<format::Process>(plan.process)?;
+
+        if plan.is_zombie {
+            zombies.push((task, process.exit_signal), GFP_KERNEL)?;
+        } else {
+            tasks.push((task, process.exit_signal, plan.is_leader), GFP_KERNEL)?;
+        }
+    }
+    for (task, _) in &zombies {
+        sys::clone::keep(task, 0);
+    }
+    restart.zombies.open();
+    for (task, exit_signal) in &zombies {
+        sys::clone::wait_zombie(task);
+        sys::clone::keep(task, *exit_signal);
+    }
+    restart.release();
+    for (task, exit_signal, is_leader) in &tasks {
+        if *is_leader {
+            sys::clone::keep(task, *exit_signal);
+        }
+        if flags & u64::from(bindings::RESTART_FROZEN) != 0 {
+            sys::freeze::trap(task);
+        }
+    }
+    restart.commit.open();
+    Ok(())
+}

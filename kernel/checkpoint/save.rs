@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! checkpoint(2): freeze, collect, leak check, metadata, page data, trailer; then thaw, kill or
+//! leave.
+//!
+//! Nothing is written before everything has been collected: a refusal leaves a short image that
+//! says why. Whatever happens, dropping the [`Tree`] lets the tasks run on.
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::format::header;
+use crate::format::End;
+use crate::format::Failure;
+use crate::format::Header;
+use crate::format::ObjRef;
+use crate::fs;
+use crate::image;
+use crate::image::Writer;
+use crate::log::Log;
+use crate::mm;
+use crate::object::ObjectTable;
+use crate::sys;
+use crate::sys::file::FileRef;
+use crate::sys::file::Path;
+use crate::sys::freeze::Frozen;
+use crate::sys::ns::PidNs;
+use crate::sys::ns::Proxy;
+use crate::sys::stream::OutStream;
+use crate::sys::task::TaskRef;
+use crate::task;
+use crate::tree;
+use crate::tree::Tree;
+use kernel::bindings;
+use kernel::fmt;
+use kernel::prelude::*;
+use kernel::str::CStr;
+use kernel::str::CString;
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Relaxed;
+
+const FLAGS: u64 = (bindings::CHECKPOINT_SUBTREE
+    | bindings::CHECKPOINT_NETNS
+    | bindings::CHECKPOINT_KILL
+    | bindings::CHECKPOINT_LEAVE_FROZEN
+    | bindings::CHECKPOINT_THAW
+    | bindings::CHECKPOINT_STATS) as u64;
+
+/// The number of the last checkpoint.
+static LAST_ID: Atomic<i32> = Atomic::new(0);
+
+/// What is being saved, and what has been.
+pub(crate) struct Saver<'a> {
+    /// The log of the call.
+    pub(crate) log: &'a Log,
+    /// The metadata so far.
+    pub(crate) out: Writer,
+    /// The objects so far.
+    pub(crate) objects: ObjectTable,
+    /// Where the paths of the image start: the caller's root.
+    pub(crate) root: Path,
+    /// The pid namespace in which the image names tasks: that of the root of the tree.
+    pub(crate) ns: PidNs,
+    /// The namespaces of the caller, which need not be saved.
+    pub(crate) outside: Proxy,
+    /// The namespaces of the root of the tree.
+    pub(crate) inside: Proxy,
+    /// `header::MODE_*`
+    pub(crate) mode: u32,
+    /// The files so far.
+    pub(crate) files: KVVec<FileRef>,
+    /// The tables of descriptors so far.
+    pub(crate) tables: KVVec<sys::fdtable::Files>,
+    /// The `struct fs_struct`s so far, and how many tasks use each.
+    pub(crate) directories: KVVec<(usize, u32)>,
+    /// Epoll sets, whose registrations are saved when all files are.
+    pub(crate) epolls: KVVec<(FileRef, ObjRef)>,
+    /// Memory whose pages are to be written.
+    pub(crate) pages: mm::Pages,
+    /// The task that is being saved, for the log.
+    who: CString,
+}
+
+/// The name of something, for the log.
+pub(crate) struct Name(Option<CString>);
+
+impl core::ops::Deref for Name {
+    type Target = CStr;
+
+    fn deref(&self) -> &CStr {
+        self.0.as_deref().unwrap_or(c"?")
+    }
+}
+
+impl Saver<'_> {
+    /// Writes why the state cannot be saved, and gives the error.
+    #[track_caller]
+    pub(crate) fn refuse(&self, args: fmt::Arguments<'_>) -> Error {
+        self.log.error(EOPNOTSUPP, fmt!("{}: {args}", &*self.who))
+    }
+
+    /// Names the task that is saved next.
+    pub(crate) fn set_who(&mut self, task: &TaskRef) -> Result {
+        self.who = tree::describe(task)?;
+        Ok(())
+    }
+
+    /// A file as the log names it.
+    pub(crate) fn name_of(&self, file: &FileRef) -> Name {
+        Name(
+            Path::of(file)
+                .name(&self.root)
+                .or_else(|_| CString::try_from_fmt(fmt!("inode {}", sys::file::status(file).ino)))
+                .ok(),
+        )
+    }
+
+    /// A path as the restarter will see it.
+    pub(crate) fn path_name(&self, path: &Path) -> Result<CString> {
+        if path.is_unlinked() {
+            return Err(self.refuse(fmt!("a file or directory that it uses has been deleted")));
+        }
+        Ok(path.name(&self.root).map_err(|errno| {
+            self.log.error(
+                errno,
+                fmt!(
+                    "{}: a file that it uses cannot be reached from the root directory",
+                    &*self.who
+                ),
+            )
+        })?)
+    }
+}
+
+/// checkpoint(2). Gives what it returns.
+pub(crate) fn checkpoint(
+    pid: i32,
+    fd: i32,
+    flags: u64,
+    logfd: i32,
+) -> core::result::Result<i64, kernel::error::Error> {
+    if flags & !FLAGS != 0 || pid < 0 {
+        return Err(EINVAL);
+    }
+    let log = KBox::pin_init(Log::new(open_log(logfd)?), GFP_KERNEL)?;
+
+    run(pid, fd, flags, &log).map_err(|error| {
+        log.finish(&error);
+        error.errno()
+    })
+}
+
+/// The file that the messages of a call go to; -1: none.
+pub(crate) fn open_log(logfd: i32) -> core::result::Result<Option<OutStream>, kernel::error::Error> {
+    if logfd == -1 {
+        return Ok(None);
+    }
+    OutStream::fget(logfd).map(Some)
+}
+
+fn run(pid: i32, fd: i32, flags: u64, log: &Log) -> Result<i64> {
+    let caller = sys::task::current();
+    let root = if pid == 0 {
+        caller.clone()
+    } else {
+        leader(&sys::task::find_by_vpid(pid)?)?
+    };
+
+    if flags & u64::from(bindings::CHECKPOINT_THAW) != 0 {
+        tree::thaw(&root, log)?;
+        return Ok(0);
+    }
+    if flags & u64::from(bindings::CHECKPOINT_NETNS) != 0 {
+        return Err(log.error(
+            EOPNOTSUPP,
+            fmt!("network namespaces are not supported (CHECKPOINT_NETNS)"),
+        ));
+    }
+    let mode = mode(&root, &caller, flags, log)?;
+    let mut out = OutStream::fget(fd)?;
+    let started = sys::time::now();
+    let tree = tree::freeze(&root, log)?;
+    let result = save(&root, &tree, mode, &mut out, log);
+    let saved = match result {
+        Ok(saved) => saved,
+        Err(error) => {
+            log.finish(&error);
+            drop(tree);
+            let _ = write_failure(&mut out, &error, log);
+            return Err(Error::told(error.errno()));
+        }
+    };
+
+    if flags & u64::from(bindings::CHECKPOINT_KILL) != 0 {
+        tree.kill();
+    } else if flags & u64::from(bindings::CHECKPOINT_LEAVE_FROZEN) != 0 {
+        tree.leave_frozen();
+    } else {
+        drop(tree);
+    }
+    if flags & u64::from(bindings::CHECKPOINT_STATS) != 0 {
+        report(started, &saved, log);
+    }
+    Ok(saved.id)
+}
+
+/// The process of a task.
+fn leader(task: &TaskRef) -> Result<TaskRef> {
+    let mut leader = None;
+
+    sys::task::Tasklist::read().threads(task, |thread| {
+        if thread.pid() == thread.tgid() {
+            leader = Some(thread);
+        }
+    });
+    Ok(leader.ok_or(ESRCH)?)
+}
+
+/// What kind of tree it is; checks that it is one that the flags ask for.
+fn mode(root: &TaskRef, caller: &TaskRef, flags: u64, log: &Log) -> Result<u32> {
+    let is_init = sys::task::pid_in(root, &PidNs::of(root)?) == 1;
+
+    if flags & u64::from(bindings::CHECKPOINT_SUBTREE) == 0 && !is_init {
+        return Err(log.error(
+            EINVAL,
+            fmt!(
+                "{} is not the init of a container (CHECKPOINT_SUBTREE saves any tree)",
+                &*tree::describe(root)?
+            ),
+        ));
+    }
+    if is_init && sys::task::pid_in(root, &PidNs::current()?) == 1 {
+        return Err(log.error(
+            EINVAL,
+            fmt!("a container is saved from outside of it, not from inside"),
+        ));
+    }
+    if root.as_ptr() == caller.as_ptr() {
+        return Ok(header::MODE_SELF);
+    }
+    Ok(if flags & u64::from(bindings::CHECKPOINT_SUBTREE) == 0 {
+        header::MODE_CONTAINER
+    } else {
+        header::MODE_SUBTREE
+    })
+}
+
+/// What a successful checkpoint tells.
+struct Saved {
+    id: i64,
+    frozen: sys::time::Now,
+    bytes: u64,
+    meta_bytes: u64,
+    data_pages: u64,
+    tasks: u32,
+    objects: u32,
+}
+
+/// Saves a tree that does not run.
+fn save(
+    root: &TaskRef,
+    tree: &Tree,
+    mode: u32,
+    out: &mut OutStream,
+    log: &Log,
+) -> Result<Saved> {
+    let frozen = sys::time::now();
+    let mut saver = Saver {
+        log,
+        out: Writer::new(),
+        objects: ObjectTable::new(),
+        root: Path::current_root(),
+        ns: PidNs::of(root)?,
+        outside: sys::ns::proxy(&Frozen::current())?,
+        inside: root_proxy(tree)?,
+        mode,
+        files: KVVec::new(),
+        tables: KVVec::new(),
+        directories: KVVec::new(),
+        epolls: KVVec::new(),
+        pages: mm::Pages::new(),
+        who: tree::describe(root)?,
+    };
+    let tasks = task::save_all(&mut saver, tree)?;
+
+    fs::eventpoll::save_items(&mut saver)?;
+    if mode == header::MODE_CONTAINER {
+        fs::check_leaks(&saver)?;
+    }
+    saver.pages.save_maps(&mut saver.out)?;
+    let objects = saver.out.objects();
+
+    saver.out.record(&End { objects, tasks }, &[])?;
+    write(&saver, frozen, tasks, out)
+}
+
+fn root_proxy(tree: &Tree) -> Result<Proxy> {
+    match tree.tasks().first() {
+        Some(tree::Member::Live(frozen)) => Ok(sys::ns::proxy(frozen)?),
+        _ => Err(ESRCH.into()),
+    }
+}
+
+fn new_header(mode: u32, frozen: sys::time::Now) -> Header {
+    Header {
+        magic: header::MAGIC,
+        byte_order: header::BYTE_ORDER,
+        format: header::FORMAT,
+        header_crc: 0,
+        meta_crc: 0,
+        meta_len: 0,
+        machine: crate::arch::MACHINE,
+        page_shift: sys::page::SHIFT,
+        mode,
+        flags: 0,
+        data_pages: 0,
+        id: 0,
+        realtime: frozen.realtime,
+        monotonic: frozen.monotonic,
+        boottime: frozen.boottime,
+        config: 0,
+        release: sys::ns::kernel_release(),
+        chunk_pages: header::CHUNK_PAGES,
+        reserved: [0; 7],
+    }
+}
+
+/// Writes a complete image.
+fn write(
+    saver: &Saver<'_>,
+    frozen: sys::time::Now,
+    tasks: u32,
+    out: &mut OutStream,
+) -> Result<Saved> {
+    let metadata = saver.out.bytes();
+    let mut head = new_header(saver.mode, frozen);
+    let id = i64::from(LAST_ID.fetch_add(1, Relaxed).wrapping_add(1) & i32::MAX).max(1);
+
+    head.id = id as u64;
+    head.data_pages = saver.pages.count();
+    image::seal(&mut head, metadata);
+    out.write_all(head.as_bytes())?;
+    out.write_all(metadata)?;
+    let zeros = KVVec::from_elem(0u8, image::padding(out.written())?, GFP_KERNEL)?;
+
+    out.write_all(&zeros)?;
+    saver.pages.write(out)?;
+    Ok(Saved {
+        id,
+        frozen,
+        bytes: out.written(),
+        meta_bytes: metadata.len() as u64,
+        data_pages: head.data_pages,
+        tasks,
+        objects: saver.out.objects(),
+    })
+}
+
+/// Writes an image that only tells why there is none.
+fn write_failure(out: &mut OutStream, error: &Error, log: &Log) -> Result {
+    let mut head = new_header(0, sys::time::now());
+    let mut writer = Writer::new();
+    let failure = Failure {
+        errno: error.errno().to_errno().unsigned_abs(),
+        pid: 0,
+    };
+
+    if out.written() != 0 {
+        return Ok(());
+    }
+    writer.record(&failure, &[&log.kept()])?;
+    head.flags = header::FLAG_FAILED;
+    image::seal(&mut head, writer.bytes());
+    out.write_all(head.as_bytes())?;
+    Ok(out.write_all(writer.bytes())?)
+}
+
+fn report(started: sys::time::Now, saved: &Saved, log: &Log) {
+    let now = sys::time::now();
+
+    log.line(fmt!(
+        "stats frozen_ns={} freeze_ns={} total_ns={} bytes={} meta_bytes={} data_pages={} tasks={} objects={}",
+        now.monotonic.saturating_sub(saved.frozen.monotonic),
+        saved.frozen.monotonic.saturating_sub(started.monotonic),
+        now.monotonic.saturating_sub(started.monotonic),
+        saved.bytes,
+        saved.meta_bytes,
+        saved.data_pages,
+        saved.tasks,
+        saved.objects
+    ));
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where C calls Rust: the two system calls.
+
+use kernel::bindings;
+use kernel::ffi::c_int;
+use kernel::ffi::c_long;
+use kernel::ffi::c_ulong;
+use kernel::prelude::*;
+
+fn result(result: Result<i64>) -> c_long {
+    result.map_or_else(|error| error.to_errno() as c_long, |n| n as c_long)
+}
+
+/// checkpoint(2)
+///
+/// # Safety
+///
+/// To be called from the system call only; any arguments will do.
+#[export]
+pub unsafe extern "C" fn checkpoint_do_checkpoint(
+    pid: bindings::pid_t,
+    fd: c_int,
+    flags: c_ulong,
+    logfd: c_int,
+) -> c_long {
+    result(crate::save::checkpoint(pid, fd, flags as u64, logfd))
+}
+
+/// restart(2)
+///
+/// # Safety
+///
+/// To be called from the system call only; any arguments will do.
+#[export]
+pub unsafe extern "C" fn checkpoint_do_restart(
+    pid: bindings::pid_t,
+    fd: c_int,
+    flags: c_ulong,
+    logfd: c_int,
+) -> c_long {
+    result(crate::restore::restart(pid, fd, flags as u64, logfd))
+}

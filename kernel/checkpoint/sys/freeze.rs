@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Parking a task, the way that the freezer of cgroup v2 does.
+//!
+//! A task with `JOBCTL_TRAP_FREEZE` goes to sleep where signals are delivered: its user registers
+//! are complete on its kernel stack, it holds no lock, and an interrupted system call has been
+//! made ready to be restarted. Stopped tasks and a parent that waits in vfork(2) count as parked
+//! for the cgroup freezer, and so they do here (`task->frozen`).
+//!
+//! C sources: `kernel/cgroup/freezer.c`, `do_freezer_trap()` in `kernel/signal.c`
+
+use super::task::TaskRef;
+use core::ops::Deref;
+use kernel::bindings;
+use kernel::task::Task;
+
+/// A task that does not run until this token is dropped, or the running task itself.
+///
+/// # Invariants
+///
+/// The task was seen parked (or is `current`), off its CPU, after its freeze trap had been set by
+/// us or by a cgroup. It can wake up for SIGKILL only: then its pointers go away under their
+/// usual locks, but nothing of it changes otherwise.
+pub(crate) struct Frozen {
+    task: TaskRef,
+    thaw: bool,
+}
+
+impl Deref for Frozen {
+    type Target = Task;
+
+    fn deref(&self) -> &Task {
+        &self.task
+    }
+}
+
+impl Frozen {
+    /// The running task, which needs no parking to be read.
+    pub(crate) fn current() -> Self {
+        // INVARIANT: It is `current`.
+        Self {
+            task: super::task::current(),
+            thaw: false,
+        }
+    }
+
+    /// A task that has ended, and never runs again.
+    pub(crate) fn ended(task: TaskRef) -> Self {
+        // INVARIANT: It does not run; it needs no trap.
+        Self { task, thaw: false }
+    }
+
+    /// A task of a restart, which has told that it is about to sleep until all others have come
+    /// as far: waits for the moment in which it leaves its CPU.
+    pub(crate) fn waiting(task: TaskRef) -> Self {
+        // SAFETY: The task is referenced, and is about to sleep, or to die.
+        unsafe { bindings::wait_task_inactive(task.as_ptr(), 0) };
+        // INVARIANT: It is off its CPU, and only the restart or SIGKILL wakes it up.
+        Self { task, thaw: false }
+    }
+
+    /// How many threads the process of the task has.
+    pub(crate) fn threads(&self) -> u64 {
+        // SAFETY: The task is referenced, and so is its process; the number is a single word.
+        unsafe { (*(*self.task.as_ptr()).signal).nr_threads as u64 }
+    }
+
+    /// A reference to the task.
+    pub(crate) fn task(&self) -> TaskRef {
+        self.task.clone()
+    }
+
+    /// Leaves the task parked for good, until somebody calls [`thaw`].
+    pub(crate) fn leave(mut self) {
+        self.thaw = false;
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if self.thaw {
+            thaw(&self.task);
+        }
+    }
+}
+
+/// A task that has been told to park and may not have got there. Dropped, it runs on.
+pub(crate) struct Freezing(Frozen);
+
+impl Freezing {
+    /// Tells the task to park.
+    pub(crate) fn start(task: TaskRef) -> Self {
+        // SAFETY: The task is referenced.
+        let held = unsafe {
+            let held = (*task.as_ptr()).jobctl & bindings::JOBCTL_TRAP_FREEZE as usize != 0
+                && bindings::cgroup_task_freeze(task.as_ptr());
+
+            bindings::cgroup_freeze_task(task.as_ptr(), true);
+            held
+        };
+
+        Self(Frozen { task, thaw: !held })
+    }
+
+    /// Whether it has parked, or ended.
+    pub(crate) fn has_arrived(&self) -> bool {
+        // SAFETY: The task is referenced; the bit is set once and stays while it is parked.
+        let frozen = unsafe { bindings::task_is_frozen(self.0.task.as_ptr()) };
+
+        frozen || super::task::exit_state(&self.0.task) != 0
+    }
+
+    /// The token, once it has arrived: waits for the moment in which it leaves its CPU.
+    pub(crate) fn finish(self) -> Frozen {
+        // SAFETY: The task is referenced. It is about to sleep, or to die.
+        unsafe { bindings::wait_task_inactive(self.0.task.as_ptr(), 0) };
+        // INVARIANT: It has arrived, and is off its CPU now.
+        self.0
+    }
+
+    /// The task, and the number of the system call that it is in, for the log.
+    pub(crate) fn straggler(&self) -> (&Task, i32) {
+        // SAFETY: The task is referenced; a racing read gives some number.
+        (&self.0.task, unsafe {
+            bindings::syscall_get_nr(self.0.task.as_ptr())
+        })
+    }
+}
+
+/// Parks a task that has just been made and has not been in user space yet: it will stop there
+/// before its first instruction.
+pub(crate) fn trap(task: &Task) {
+    // SAFETY: The task is referenced.
+    unsafe { bindings::cgroup_freeze_task(task.as_ptr(), true) };
+}
+
+/// Lets a task run that was left parked, unless a cgroup holds it.
+pub(crate) fn thaw(task: &Task) {
+    // SAFETY: The task is referenced.
+    unsafe {
+        if !bindings::cgroup_task_freeze(task.as_ptr()) {
+            bindings::cgroup_freeze_task(task.as_ptr(), false);
+        }
+    }
+}

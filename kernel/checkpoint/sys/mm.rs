@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Address spaces.
+//!
+//! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
+//! [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h)
+
+use super::file;
+use super::file::FileRef;
+use super::freeze::Frozen;
+use super::page::Hold;
+use super::page::Pinned;
+use core::ffi::c_void;
+use core::ptr;
+use core::ptr::NonNull;
+use kernel::bindings;
+use kernel::error::from_err_ptr;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use kernel::str::CStr;
+use kernel::str::CString;
+use kernel::task::Task;
+
+/// A reference to an address space that keeps its contents (`mm_users`).
+pub(crate) struct Mm(NonNull<bindings::mm_struct>);
+
+// SAFETY: Address spaces are shared by threads and have their own locks.
+unsafe impl Send for Mm {}
+// SAFETY: As above.
+unsafe impl Sync for Mm {}
+
+impl Drop for Mm {
+    fn drop(&mut self) {
+        // SAFETY: The type owns a reference.
+        unsafe { bindings::mmput(self.0.as_ptr()) };
+    }
+}
+
+/// How many words of auxiliary vector there are room for.
+pub(crate) const AUXV_WORDS: usize = 56;
+
+/// The addresses that [`Mm::layout`] gives, in the order of `struct prctl_mm_map`.
+pub(crate) type Layout = [u64; 11];
+
+/// What an address space has apart from mappings.
+pub(crate) struct State {
+    pub(crate) layout: Layout,
+    pub(crate) mmap_base: u64,
+    pub(crate) mmap_legacy_base: u64,
+    pub(crate) flags: u64,
+    pub(crate) def_flags: u64,
+    pub(crate) vdso: u64,
+    pub(crate) auxv: [u64; AUXV_WORDS],
+    pub(crate) has_aio: bool,
+}
+
+/// A mapping.
+pub(crate) struct VmaInfo {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// `VM_*` of the kernel.
+    pub(crate) flags: u64,
+    pub(crate) pgoff: u64,
+    pub(crate) file: Option<FileRef>,
+    /// Name of a special mapping, like `[vdso]`.
+    pub(crate) special: Option<CString>,
+    /// Name of an anonymous mapping (PR_SET_VMA_ANON_NAME).
+    pub(crate) name: Option<CString>,
+    /// Has a NUMA policy of its own.
+    pub(crate) policy: bool,
+}
+
+impl Mm {
+    /// The address space of a parked task. `ESRCH`: the task has been killed.
+    pub(crate) fn of(task: &Frozen) -> Result<Self> {
+        // SAFETY: The task is referenced; the function gives a reference or null.
+        NonNull::new(unsafe { bindings::get_task_mm(task.as_ptr()) })
+            .map(Self)
+            .ok_or(ESRCH)
+    }
+
+    /// An empty address space.
+    pub(crate) fn new_empty() -> Result<Self> {
+        // SAFETY: The function gives a reference or null.
+        NonNull::new(unsafe { bindings::mm_alloc() })
+            .map(Self)
+            .ok_or(ENOMEM)
+    }
+
+    /// Makes this the address space of the running task, which shares the reference.
+    pub(crate) fn install(&self) -> Result {
+        // SAFETY: The address space is referenced; on success the function takes over the
+        // reference that is taken for it here.
+        unsafe {
+            bindings::mmget(self.0.as_ptr());
+            to_result(bindings::checkpoint_exec_mmap(self.0.as_ptr()))
+                .inspect_err(|_| bindings::mmput(self.0.as_ptr()))
+        }
+    }
+
+    /// The identity of the address space.
+    pub(crate) fn key(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
+    /// How many references there are apart from this one.
+    pub(crate) fn users(&self) -> u64 {
+        // SAFETY: The address space is referenced.
+        let users = unsafe { bindings::checkpoint_mm_users(self.0.as_ptr()) };
+
+        (users as u64).saturating_sub(1)
+    }
+
+    /// Reads what it has apart from mappings.
+    pub(crate) fn state(&self) -> State {
+        // SAFETY: The address space is referenced; the addresses are stable under `arg_lock` and
+        // `mmap_lock`, or torn word by word at worst.
+        unsafe {
+            let mm = &raw const (*self.0.as_ptr()).__bindgen_anon_1;
+
+            State {
+                layout: [
+                    (*mm).start_code,
+                    (*mm).end_code,
+                    (*mm).start_data,
+                    (*mm).end_data,
+                    (*mm).start_brk,
+                    (*mm).brk,
+                    (*mm).start_stack,
+                    (*mm).arg_start,
+                    (*mm).arg_end,
+                    (*mm).env_start,
+                    (*mm).env_end,
+                ]
+                .map(|address| address as u64),
+                mmap_base: (*mm).mmap_base as u64,
+                mmap_legacy_base: (*mm).mmap_legacy_base as u64,
+                flags: bindings::checkpoint_mm_flags(self.0.as_ptr()),
+                def_flags: bindings::checkpoint_mm_def_flags(self.0.as_ptr()),
+                vdso: bindings::checkpoint_vdso(self.0.as_ptr()),
+                auxv: core::array::from_fn(|i| {
+                    (*mm).saved_auxv.get(i).map_or(0, |&word| word as u64)
+                }),
+                has_aio: bindings::checkpoint_mm_has_aio(self.0.as_ptr()),
+            }
+        }
+    }
+
+    /// Sets what [`Mm::state`] reads, of an address space that nobody runs in yet.
+    pub(crate) fn set_state(&self, state: &State) {
+        // SAFETY: The address space is referenced and belongs to the restart alone. The addresses
+        // are information for others: the kernel follows none of them but by user access.
+        unsafe {
+            let mm = &raw mut (*self.0.as_ptr()).__bindgen_anon_1;
+            let [start_code, end_code, start_data, end_data, start_brk, brk, start_stack, arg_start, arg_end, env_start, env_end] =
+                state.layout.map(|address| address as usize as _);
+
+            (*mm).start_code = start_code;
+            (*mm).end_code = end_code;
+            (*mm).start_data = start_data;
+            (*mm).end_data = end_data;
+            (*mm).start_brk = start_brk;
+            (*mm).brk = brk;
+            (*mm).start_stack = start_stack;
+            (*mm).arg_start = arg_start;
+            (*mm).arg_end = arg_end;
+            (*mm).env_start = env_start;
+            (*mm).env_end = env_end;
+            (*mm).mmap_base = state.mmap_base as _;
+            (*mm).mmap_legacy_base = state.mmap_legacy_base as _;
+            (*mm).task_size = bindings::checkpoint_task_size();
+            for (word, &saved) in (*mm).saved_auxv.iter_mut().zip(&state.auxv) {
+                *word = saved as _;
+            }
+            bindings::checkpoint_set_mm_flags(self.0.as_ptr(), state.flags, state.def_flags);
+        }
+    }
+
+    /// The executable.
+    pub(crate) fn exe(&self) -> Option<FileRef> {
+        // SAFETY: The address space is referenced; the function gives a reference or null.
+        let file = unsafe { bindings::get_mm_exe_file(self.0.as_ptr()) };
+
+        // SAFETY: The reference is ours.
+        (!file.is_null()).then(|| unsafe { file::from_raw(file) }.ok())?
+    }
+
+    /// Sets the executable of an address space that nobody runs in yet.
+    pub(crate) fn set_exe(&self, file: &FileRef) -> Result {
+        // SAFETY: Both are referenced, and nobody else uses the address space.
+        to_result(unsafe { bindings::set_mm_exe_file(self.0.as_ptr(), file.as_ptr()) })
+    }
+
+    /// Locks the mappings for reading. `EINTR`: a fatal signal came first.
+    pub(crate) fn read_lock(&self) -> Result<MmReadGuard<'_>> {
+        // SAFETY: The address space is referenced.
+        match unsafe { bindings::checkpoint_mmap_read_lock(self.0.as_ptr()) } {
+            0 => Ok(MmReadGuard(self)),
+            _ => Err(EINTR),
+        }
+    }
+
+    /// Holds up to `max` pages from `address` on; at least one. The pages are made present first,
+    /// whatever their protection: written to as copy-on-write demands if `write`.
+    pub(crate) fn hold(&self, address: u64, max: usize, write: bool) -> Result<Pinned<'_>> {
+        let mut flags = bindings::checkpoint_FOLL_FORCE;
+        let mut locked = 1;
+        let mut pages = KVec::from_elem(ptr::null_mut(), max, GFP_KERNEL)?;
+
+        if write {
+            flags |= bindings::checkpoint_FOLL_WRITE;
+        }
+        // SAFETY: The address space is referenced and read-locked; `pages` has room for `max`.
+        let got = unsafe {
+            if bindings::checkpoint_mmap_read_lock(self.0.as_ptr()) != 0 {
+                return Err(EINTR);
+            }
+            let got = bindings::get_user_pages_remote(
+                self.0.as_ptr(),
+                address as _,
+                max as _,
+                flags as _,
+                pages.as_mut_ptr(),
+                &raw mut locked,
+            );
+
+            if locked != 0 {
+                bindings::checkpoint_mmap_read_unlock(self.0.as_ptr());
+            }
+            got
+        };
+
+        to_result(got.min(0) as i32)?;
+        let pages = pages.get(..got as usize).ok_or(EFAULT)?;
+
+        if pages.is_empty() {
+            return Err(EFAULT);
+        }
+        let hold = if write { Hold::Write } else { Hold::Read };
+        // SAFETY: The function took a reference to each page.
+        unsafe { Pinned::new(pages, hold) }
+    }
+}
+
+/// An address space whose mappings do not change.
+pub(crate) struct MmReadGuard<'a>(&'a Mm);
+
+impl Drop for MmReadGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The guard holds the lock.
+        unsafe { bindings::checkpoint_mmap_read_unlock(self.0 .0.as_ptr()) };
+    }
+}
+
+impl MmReadGuard<'_> {
+    fn next(&self, address: u64) -> *mut bindings::vm_area_struct {
+        // SAFETY: The address space is read-locked.
+        unsafe { bindings::checkpoint_next_vma(self.0 .0.as_ptr(), address as _) }
+    }
+
+    /// The first mapping that ends behind `address`.
+    pub(crate) fn vma_from(&self, address: u64) -> Result<Option<VmaInfo>> {
+        let vma = self.next(address);
+
+        if vma.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: The mapping is valid while the address space is locked; the strings that are
+        // given live as long, and are copied.
+        unsafe {
+            let bounds = &(*vma).__bindgen_anon_1.__bindgen_anon_1;
+            let string = |name: *const kernel::ffi::c_char| -> Result<Option<CString>> {
+                if name.is_null() {
+                    return Ok(None);
+                }
+                Ok(Some(CString::try_from(CStr::from_char_ptr(name))?))
+            };
+
+            Ok(Some(VmaInfo {
+                start: bounds.vm_start as u64,
+                end: bounds.vm_end as u64,
+                flags: (*vma).__bindgen_anon_2.vm_flags as u64,
+                pgoff: (*vma).vm_pgoff as u64,
+                file: (!(*vma).vm_file.is_null()).then(|| file::get((*vma).vm_file)),
+                special: string(bindings::checkpoint_special_name(vma))?,
+                name: string(bindings::checkpoint_anon_name(vma))?,
+                policy: bindings::checkpoint_vma_has_policy(vma),
+            }))
+        }
+    }
+
+    /// Calls `found` with every range of anonymous pages (first address, first address behind) of
+    /// the mapping at `address`, from there on. It is called in atomic context. `EOPNOTSUPP`: there
+    /// is a page that is neither present nor swapped out.
+    pub(crate) fn walk_anon<F>(&self, address: u64, mut found: F) -> Result
+    where
+        F: FnMut(u64, u64) -> Result,
+    {
+        /// Calls the closure that `arg` points to.
+        ///
+        /// # Safety
+        ///
+        /// `arg` must point to an `F` that nobody else uses.
+        unsafe extern "C" fn call<F: FnMut(u64, u64) -> Result>(
+            arg: *mut c_void,
+            start: usize,
+            end: usize,
+        ) -> i32 {
+            // SAFETY: By the safety requirement.
+            let found = unsafe { &mut *arg.cast::<F>() };
+
+            found(start as u64, end as u64).map_or_else(|error| error.to_errno(), |()| 0)
+        }
+        let vma = self.next(address);
+
+        if vma.is_null() {
+            return Ok(());
+        }
+        // SAFETY: The mapping is valid while the address space is locked; `call` gets the closure
+        // that it is made for.
+        to_result(unsafe {
+            bindings::checkpoint_walk_anon(
+                vma,
+                address as _,
+                Some(call::<F>),
+                (&raw mut found).cast(),
+            )
+        })
+    }
+}
+
+/// `VM_*` bits of the kernel, by their position.
+pub(crate) mod bits {
+    use kernel::bindings;
+
+    macro_rules! bits {
+        ($($name:ident = $bit:ident;)*) => {$(
+            #[allow(missing_docs)]
+            pub(crate) const $name: u64 = 1 << bindings::$bit;
+        )*};
+    }
+    bits! {
+        READ = VMA_READ_BIT;
+        WRITE = VMA_WRITE_BIT;
+        EXEC = VMA_EXEC_BIT;
+        SHARED = VMA_SHARED_BIT;
+        MAYREAD = VMA_MAYREAD_BIT;
+        MAYWRITE = VMA_MAYWRITE_BIT;
+        MAYEXEC = VMA_MAYEXEC_BIT;
+        MAYSHARE = VMA_MAYSHARE_BIT;
+        GROWSDOWN = VMA_GROWSDOWN_BIT;
+        LOCKED = VMA_LOCKED_BIT;
+        LOCKONFAULT = VMA_LOCKONFAULT_BIT;
+        SEQ_READ = VMA_SEQ_READ_BIT;
+        RAND_READ = VMA_RAND_READ_BIT;
+        DONTCOPY = VMA_DONTCOPY_BIT;
+        NORESERVE = VMA_NORESERVE_BIT;
+        ACCOUNT = VMA_ACCOUNT_BIT;
+        WIPEONFORK = VMA_WIPEONFORK_BIT;
+        DONTDUMP = VMA_DONTDUMP_BIT;
+        SOFTDIRTY = VMA_SOFTDIRTY_BIT;
+        HUGEPAGE = VMA_HUGEPAGE_BIT;
+        NOHUGEPAGE = VMA_NOHUGEPAGE_BIT;
+    }
+}
+
+/// What to map (`do_mmap`).
+pub(crate) struct Mapping<'a> {
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+    /// `VM_*` of the kernel.
+    pub(crate) flags: u64,
+    pub(crate) pgoff: u64,
+    pub(crate) file: Option<&'a FileRef>,
+}
+
+/// Maps at a fixed place in the address space of the running task, with the checks of mmap(2).
+pub(crate) fn map(mapping: &Mapping<'_>) -> Result {
+    // SAFETY: The helper works on the running task's address space; the file is referenced,.
+    // Addresses go by pointer-sized integers.
+    to_result(unsafe {
+        bindings::checkpoint_mmap(
+            mapping.file.map_or(ptr::null_mut(), |file| file.as_ptr()),
+            usize::try_from(mapping.start)?,
+            usize::try_from(mapping.len)?,
+            &raw const mapping.flags,
+            usize::try_from(mapping.pgoff)?,
+        )
+    })
+}
+
+/// Maps the vdso of the running kernel, whose lowest mapping starts at `start`.
+pub(crate) fn map_vdso(start: u64) -> Result {
+    // SAFETY: The helper works on the running task's address space.
+    to_result(unsafe { bindings::checkpoint_map_vdso(usize::try_from(start)?) })
+}
+
+/// CRC32 of the code of the vdso that the task has, or, of a task without one, that the running
+/// kernel gives to new programs.
+pub(crate) fn vdso_crc() -> u32 {
+    // SAFETY: The helper reads constant memory.
+    unsafe { bindings::checkpoint_vdso_crc() }
+}
+
+/// prctl(PR_GET_DUMPABLE) of any task.
+pub(crate) fn dumpable(task: &Task) -> u32 {
+    // SAFETY: The task is referenced.
+    unsafe { bindings::task_exec_state_get_dumpable(task.as_ptr()) as u32 }
+}
+
+/// prctl(PR_SET_DUMPABLE) of the running task.
+pub(crate) fn set_dumpable(value: u32) {
+    // SAFETY: The value has been checked to be one that prctl(2) knows.
+    unsafe { bindings::task_exec_state_set_dumpable(value as _) };
+}
+
+/// Shared memory without a name, as mmap(2) makes it for MAP_SHARED | MAP_ANONYMOUS.
+pub(crate) mod shmem {
+    use super::*;
+
+    /// Whether the file is such memory.
+    pub(crate) fn is_anonymous(file: &FileRef) -> bool {
+        // SAFETY: The file is referenced.
+        unsafe { bindings::checkpoint_is_shared_anon(file.as_ptr()) }
+    }
+
+    /// The identity of the memory, and how many bytes it has.
+    pub(crate) fn key_and_size(file: &FileRef) -> (usize, u64) {
+        // SAFETY: The file is referenced, and so is its inode.
+        unsafe {
+            let inode = (*file.as_ptr()).f_inode;
+
+            (inode as usize, (*inode).i_size as u64)
+        }
+    }
+
+    /// Makes some.
+    pub(crate) fn create(size: u64, noreserve: bool) -> Result<FileRef> {
+        // SAFETY: The helper gives a new reference or an error pointer.
+        unsafe { file::from_raw(bindings::checkpoint_shared_anon(&raw const size, noreserve)) }
+    }
+
+    /// The first range of pages from `from` on that have content, as offsets in bytes; none if
+    /// there is none (`SEEK_DATA`, `SEEK_HOLE`).
+    pub(crate) fn next_data(file: &FileRef, from: u64) -> Result<Option<(u64, u64)>> {
+        let (mut start, mut end) = (from, 0);
+
+        // SAFETY: The file is referenced.
+        match unsafe {
+            bindings::checkpoint_next_data(file.as_ptr(), &raw mut start, &raw mut end)
+        } {
+            0 => Ok(Some((start, end))),
+            error if error == ENXIO.to_errno() => Ok(None),
+            error => Err(Error::from_errno(error)),
+        }
+    }
+
+    /// Holds `count` pages from page number `index` on, made if they are missing.
+    pub(crate) fn pages(
+        file: &FileRef,
+        index: u64,
+        count: usize,
+        write: bool,
+    ) -> Result<Pinned<'_>> {
+        let mut pages = KVec::with_capacity(count, GFP_KERNEL)?;
+        let hold = if write { Hold::Write } else { Hold::Read };
+        let mut result = Ok(());
+
+        for i in 0..count {
+            let index = index.checked_add(i as u64).ok_or(EOVERFLOW)?;
+            // SAFETY: The file is referenced; the helper gives a page with a reference or an
+            // error pointer.
+            let page = from_err_ptr(unsafe {
+                bindings::checkpoint_shmem_page(file.as_ptr(), usize::try_from(index)?)
+            });
+
+            match page {
+                Ok(page) => pages.push(page, GFP_KERNEL)?,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        // SAFETY: Each page has a reference.
+        let pinned = unsafe { Pinned::new(&pages, hold)? };
+
+        result.map(|()| pinned)
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The fence: the only unsafe code of checkpoint/restart.
+//!
+//! Each file wraps one part of the kernel; each function wraps one C call or one locked read, is
+//! named after the C function, takes and returns types that stand for what is held, and argues
+//! its safety from them. Policy is not here.
+//!
+//! Two rules hold for all of it. A value that C may change meanwhile is read once. And a 64-bit
+//! value or a structure never goes by value between Rust and C, which 32-bit x86 gets wrong
+//! without a word: it goes by pointer, or through `rust/helpers/checkpoint.c`.
+
+pub(crate) mod clone;
+pub(crate) mod crc;
+pub(crate) mod cred;
+#[expect(unreachable_pub, reason = "C calls it")]
+mod entry;
+pub(crate) mod eventfd;
+pub(crate) mod eventpoll;
+pub(crate) mod fdtable;
+pub(crate) mod file;
+pub(crate) mod freeze;
+pub(crate) mod fs_struct;
+pub(crate) mod kept;
+pub(crate) mod mm;
+pub(crate) mod ns;
+pub(crate) mod page;
+pub(crate) mod pipe;
+pub(crate) mod process;
+pub(crate) mod regset;
+pub(crate) mod signal;
+pub(crate) mod stream;
+pub(crate) mod sync;
+pub(crate) mod task;
+pub(crate) mod time;

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Namespaces.
+//!
+//! C header: [`include/linux/nsproxy.h`](srctree/include/linux/nsproxy.h)
+
+use super::freeze::Frozen;
+use core::ptr::NonNull;
+use kernel::bindings;
+use kernel::prelude::*;
+use kernel::task::Task;
+
+/// A reference to a pid namespace.
+pub(crate) struct PidNs(NonNull<bindings::pid_namespace>);
+
+// SAFETY: Pid namespaces are shared by tasks and have their own locks.
+unsafe impl Send for PidNs {}
+// SAFETY: As above.
+unsafe impl Sync for PidNs {}
+
+impl Drop for PidNs {
+    fn drop(&mut self) {
+        // SAFETY: The type owns a reference.
+        unsafe { bindings::put_pid_ns(self.0.as_ptr()) };
+    }
+}
+
+impl PidNs {
+    /// The namespace that the task lives in (`task_active_pid_ns`). `ESRCH`: it has ended.
+    pub(crate) fn of(task: &Task) -> Result<Self> {
+        // SAFETY: The task is referenced; the helper takes a reference under RCU.
+        let ns = unsafe { bindings::task_get_pid_ns(task.as_ptr()) };
+
+        NonNull::new(ns).map(Self).ok_or(ESRCH)
+    }
+
+    /// The namespace of the caller.
+    pub(crate) fn current() -> Result<Self> {
+        Self::of(&super::task::current())
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::pid_namespace {
+        self.0.as_ptr()
+    }
+
+    /// Whether both are the same namespace.
+    pub(crate) fn is(&self, other: &PidNs) -> bool {
+        self.0 == other.0
+    }
+
+    /// Whether this is `other` or inside of it.
+    pub(crate) fn level(&self) -> u32 {
+        // SAFETY: The namespace is referenced; its level does not change.
+        unsafe { (*self.0.as_ptr()).level }
+    }
+
+    /// The pid that was given out last.
+    pub(crate) fn last_pid(&self) -> i32 {
+        // SAFETY: The namespace is referenced; a racing read gives some recent pid.
+        let next = unsafe { (*self.0.as_ptr()).idr.idr_next };
+
+        i32::try_from(next).unwrap_or(0).saturating_sub(1)
+    }
+
+    /// Sets the pid after which the next one is looked for, in a namespace of our own making.
+    pub(crate) fn set_last_pid(&self, pid: i32) {
+        // SAFETY: The namespace is referenced; the cursor is a hint that any value suits.
+        unsafe {
+            (*self.0.as_ptr()).idr.idr_next = u32::try_from(pid).unwrap_or(0).saturating_add(1);
+        }
+    }
+}
+
+/// The namespaces of a task other than its pid namespace, as identities.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    pub(crate) uts: usize,
+    pub(crate) ipc: usize,
+    pub(crate) mnt: usize,
+    pub(crate) net: usize,
+    pub(crate) time: usize,
+    pub(crate) time_for_children: usize,
+    pub(crate) pid_for_children: usize,
+    pub(crate) cgroup: usize,
+    pub(crate) user: usize,
+}
+
+/// Reads the namespaces of a parked task or of the caller. `ESRCH`: it has been killed.
+pub(crate) fn proxy(task: &Frozen) -> Result<Proxy> {
+    let task = task.as_ptr();
+
+    // SAFETY: The task is referenced. Its nsproxy is stable under the task's lock and its
+    // credentials under RCU; the pointers in them are only compared.
+    unsafe {
+        bindings::task_lock(task);
+        let raw = (*task).nsproxy;
+        let proxy = if raw.is_null() {
+            Err(ESRCH)
+        } else {
+            let _rcu = kernel::sync::rcu::read_lock();
+
+            Ok(Proxy {
+                uts: (*raw).uts_ns as usize,
+                ipc: (*raw).ipc_ns as usize,
+                mnt: (*raw).mnt_ns as usize,
+                net: (*raw).net_ns as usize,
+                time: (*raw).time_ns as usize,
+                time_for_children: (*raw).time_ns_for_children as usize,
+                pid_for_children: (*raw).pid_ns_for_children as usize,
+                cgroup: (*raw).cgroup_ns as usize,
+                user: (*(*task).real_cred).user_ns as usize,
+            })
+        };
+
+        bindings::task_unlock(task);
+        proxy
+    }
+}
+
+/// The node name and the domain name of the task's UTS namespace.
+pub(crate) fn uts_names(task: &Frozen) -> Result<([u8; 65], [u8; 65])> {
+    let task = task.as_ptr();
+
+    // SAFETY: The task is referenced; its nsproxy is stable under its lock. The names are arrays
+    // of the namespace: if somebody sets them meanwhile, a mixture may be read, as uname(2) may.
+    unsafe {
+        bindings::task_lock(task);
+        let raw = (*task).nsproxy;
+        let names = if raw.is_null() {
+            Err(ESRCH)
+        } else {
+            let name = &(*(*raw).uts_ns).name;
+
+            Ok((
+                name.nodename.map(|c| c as u8),
+                name.domainname.map(|c| c as u8),
+            ))
+        };
+
+        bindings::task_unlock(task);
+        names
+    }
+}
+
+/// Sets both names of the running task's UTS namespace, which it has for itself.
+pub(crate) fn set_uts_names(nodename: &[u8; 65], domainname: &[u8; 65]) {
+    // SAFETY: The helper writes to the running task's namespace under its lock and ends both
+    // arrays with a zero.
+    unsafe {
+        bindings::checkpoint_set_uts(nodename.as_ptr().cast(), domainname.as_ptr().cast());
+    }
+}
+
+/// How many SysV objects and message queues the IPC namespace of the task has.
+pub(crate) fn ipc_objects(task: &Frozen) -> u32 {
+    // SAFETY: The task is referenced; the helper reads counters under the task's lock.
+    unsafe { bindings::checkpoint_ipc_objects(task.as_ptr()) }
+}
+
+/// The release of the running kernel, padded with zeros.
+pub(crate) fn kernel_release() -> [u8; 64] {
+    let mut release = [0; 64];
+
+    // SAFETY: The name of the initial UTS namespace has a release that does not change.
+    let raw = unsafe { &*(&raw const bindings::init_uts_ns.name.release) };
+
+    for (to, &from) in release.iter_mut().zip(raw.iter().take_while(|&&c| c != 0)) {
+        *to = from as u8;
+    }
+    release
+}

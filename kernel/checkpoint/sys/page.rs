@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pages that are held in memory while they are written or read.
+//!
+//! C functions: `get_user_pages_remote()`, `iov_iter_bvec()`
+
+use core::marker::PhantomData;
+use kernel::bindings;
+use kernel::prelude::*;
+
+/// Bytes of a page.
+pub(crate) const SIZE: usize = kernel::page::PAGE_SIZE;
+
+/// Log2 of [`SIZE`].
+pub(crate) const SHIFT: u32 = kernel::page::PAGE_SHIFT as u32;
+
+/// How a page is let go again.
+#[derive(Clone, Copy)]
+pub(super) enum Hold {
+    /// By a reference, to read it.
+    Read,
+    /// By a reference, to write to it.
+    Write,
+}
+
+/// Whole pages in the order of their addresses, held until this is dropped.
+///
+/// # Invariants
+///
+/// Every `bv_page` is held in the way that `hold` says, and describes a whole page.
+pub(crate) struct Pinned<'a> {
+    pages: KVec<bindings::bio_vec>,
+    hold: Hold,
+    lender: PhantomData<&'a ()>,
+}
+
+impl Pinned<'_> {
+    /// Takes over pages that are held.
+    ///
+    /// # Safety
+    ///
+    /// Every page must be held in the way that `hold` says, and the caller gives that up.
+    pub(super) unsafe fn new(pages: &[*mut bindings::page], hold: Hold) -> Result<Self> {
+        let mut pinned = Self {
+            // INVARIANT: There is none yet.
+            pages: KVec::new(),
+            hold,
+            lender: PhantomData,
+        };
+
+        if let Err(error) = pinned.pages.reserve(pages.len(), GFP_KERNEL) {
+            for &page in pages {
+                // SAFETY: By the safety requirements of this function.
+                unsafe { release(page, hold) };
+            }
+            return Err(error.into());
+        }
+        for &bv_page in pages {
+            // INVARIANT: By the safety requirements of this function.
+            let _ = pinned.pages.push_within_capacity(bindings::bio_vec {
+                bv_page,
+                bv_len: SIZE as u32,
+                bv_offset: 0,
+            });
+        }
+        Ok(pinned)
+    }
+
+    /// How many pages.
+    pub(crate) fn len(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// How many bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pages.len().saturating_mul(SIZE)
+    }
+
+    /// An iterator over the bytes from `skip` on, for functions that take a `struct iov_iter`.
+    pub(super) fn iter(&self, direction: u32, skip: usize) -> bindings::iov_iter {
+        let mut iter = bindings::iov_iter::default();
+
+        // SAFETY: The vector is valid for as long as `self`, which the callers outlive.
+        unsafe {
+            bindings::iov_iter_bvec(
+                &raw mut iter,
+                direction,
+                self.pages.as_ptr(),
+                self.pages.len() as _,
+                self.bytes(),
+            );
+            bindings::iov_iter_advance(&raw mut iter, skip);
+        }
+        iter
+    }
+
+    /// CRC32 of the bytes of page number `index`, continuing `crc`.
+    pub(crate) fn crc(&self, index: usize, crc: u32) -> u32 {
+        let Some(vec) = self.pages.get(index) else {
+            return crc;
+        };
+
+        // SAFETY: The page is held; it is mapped while it is read, and what somebody else writes
+        // to it meanwhile shows in the CRC as in the data: as either value.
+        unsafe { bindings::checkpoint_page_crc(vec.bv_page, crc) }
+    }
+}
+
+/// Lets a page go.
+///
+/// # Safety
+///
+/// The page must be held in the way that `hold` says.
+unsafe fn release(page: *mut bindings::page, hold: Hold) {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        match hold {
+            Hold::Read => bindings::checkpoint_put_page(page),
+            Hold::Write => bindings::checkpoint_put_dirty(page),
+        }
+    }
+}
+
+impl Drop for Pinned<'_> {
+    fn drop(&mut self) {
+        for vec in &self.pages {
+            // SAFETY: By the type invariants.
+            unsafe { release(vec.bv_page, self.hold) };
+        }
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Setting what a task is, from inside of the task.
+
+use super::task::Snapshot;
+use kernel::bindings;
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// Sets the name of the running task.
+pub(crate) fn set_comm(mut comm: [u8; 16]) {
+    if let Some(last) = comm.last_mut() {
+        *last = 0;
+    }
+    // SAFETY: The name belongs to the running task, and ends with a zero.
+    unsafe { bindings::__set_task_comm(bindings::get_current(), comm.as_ptr().cast(), false) };
+}
+
+/// Sets everything of the running task that has no check of its own.
+pub(crate) fn set(snapshot: &Snapshot) {
+    set_comm(snapshot.comm);
+    // SAFETY: All of it belongs to the running task, which is not in user space; the addresses
+    // are followed by user access only.
+    unsafe {
+        let task = bindings::get_current();
+
+        (*task).sas_ss_sp = snapshot.altstack.0 as _;
+        (*task).sas_ss_size = snapshot.altstack.1 as _;
+        (*task).sas_ss_flags = snapshot.altstack.2;
+        (*task).pdeath_signal = snapshot.pdeath_signal;
+        (*task).futex.robust_list = snapshot.robust_list as usize as _;
+        bindings::checkpoint_set_compat_robust_list(snapshot.compat_robust_list as usize as _);
+        (*task).clear_child_tid = snapshot.clear_child_tid as usize as _;
+        (*task).personality = snapshot.personality;
+        (*task).timer_slack_ns = snapshot.timer_slack;
+        (*task).default_timer_slack_ns = snapshot.default_timer_slack;
+        if snapshot.no_new_privs {
+            bindings::task_set_no_new_privs(task);
+        }
+    }
+}
+
+/// Registers the rseq area of the running task without touching it (rseq(2)). `EINVAL`: the
+/// length or the place cannot be.
+pub(crate) fn set_rseq(area: (u64, u32, u32)) -> Result {
+    // SAFETY: The helper checks what rseq(2) checks.
+    to_result(unsafe { bindings::checkpoint_set_rseq(area.0 as usize as _, area.1, area.2) })
+}
+
+/// Sets policy, nice value and priority of the running task (sched_setattr(2), with its checks).
+pub(crate) fn set_scheduler(policy: u32, nice: i32, priority: u32) -> Result {
+    let attr = bindings::sched_attr {
+        size: size_of::<bindings::sched_attr>() as u32,
+        sched_policy: policy,
+        sched_nice: nice,
+        sched_priority: priority,
+        ..Default::default()
+    };
+
+    // SAFETY: The attributes are valid; the function checks rights and values.
+    to_result(unsafe { bindings::sched_setattr(bindings::get_current(), &raw const attr) })
+}
+
+/// Sets a resource limit of the running process (prlimit(2), with its checks).
+pub(crate) fn set_rlimit(resource: usize, [soft, hard]: [u64; 2]) -> Result {
+    let mut limit = bindings::rlimit {
+        rlim_cur: soft.try_into()?,
+        rlim_max: hard.try_into()?,
+    };
+
+    // SAFETY: The limit is valid; the function checks number, values and rights.
+    to_result(unsafe {
+        bindings::do_prlimit(
+            bindings::get_current(),
+            u32::try_from(resource)?,
+            &raw mut limit,
+            core::ptr::null_mut(),
+        )
+    })
+}
+
+/// Sets `/proc/PID/oom_score_adj` of the running process; lowering it takes CAP_SYS_RESOURCE.
+pub(crate) fn set_oom_score_adj(value: i16, min: i16) -> Result {
+    let range = bindings::OOM_SCORE_ADJ_MIN as i16..=bindings::OOM_SCORE_ADJ_MAX as i16;
+
+    if !range.contains(&value) || !range.contains(&min) {
+        return Err(EINVAL);
+    }
+    // SAFETY: The fields belong to the running process, and each is a single word.
+    unsafe {
+        let signal = (*bindings::get_current()).signal;
+
+        if (value < (*signal).oom_score_adj_min || min < (*signal).oom_score_adj_min)
+            && !super::cred::capable(bindings::CAP_SYS_RESOURCE)
+        {
+            return Err(EACCES);
+        }
+        (*signal).oom_score_adj = value;
+        (*signal).oom_score_adj_min = min;
+    }
+    Ok(())
+}
+
+/// Sets prctl(PR_SET_CHILD_SUBREAPER) and whether the running process has called execve(2).
+pub(crate) fn set_flags(subreaper: bool, execed: bool) {
+    // SAFETY: The fields belong to the running process, which has no child but those of the
+    // restart, made after it.
+    unsafe {
+        let task = bindings::get_current();
+
+        (*(*task).signal).is_child_subreaper = subreaper;
+        if execed {
+            (*task).flags &= !bindings::PF_FORKNOEXEC;
+        }
+    }
+}
+

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The files that an image is written to and read from, one byte after the other.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use super::page::Pinned;
+use kernel::bindings;
+use kernel::fs::LocalFile;
+use kernel::fs::file::flags;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+
+/// The pseudo-files whose position is nobody's business (pipes, sockets) get none.
+fn has_position(file: &LocalFile) -> bool {
+    // SAFETY: `f_mode` does not change once a file is open.
+    let mode = unsafe { (*file.as_ptr()).f_mode };
+
+    mode & bindings::fmode_t::from(bindings::checkpoint_FMODE_STREAM) == 0
+}
+
+fn fget(fd: i32, refused: u32) -> Result<ARef<LocalFile>> {
+    let file = LocalFile::fget(u32::try_from(fd).map_err(|_| EBADF)?)?;
+
+    if file.flags() & flags::O_ACCMODE == refused || file.flags() & flags::O_PATH != 0 {
+        return Err(EBADF);
+    }
+    Ok(file)
+}
+
+/// A file that is only ever written to, at its position.
+pub(crate) struct OutStream {
+    file: ARef<LocalFile>,
+    written: u64,
+}
+
+// SAFETY: Only `LocalFile`'s position makes it local, and whoever writes through this type holds
+// it exclusively (`&mut self`).
+unsafe impl Send for OutStream {}
+
+impl OutStream {
+    /// The caller's descriptor. `EBADF`: there is none, or it is not open for writing.
+    pub(crate) fn fget(fd: i32) -> Result<Self> {
+        Ok(Self {
+            file: fget(fd, flags::O_RDONLY)?,
+            written: 0,
+        })
+    }
+
+    /// How many bytes were written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Where the file stands, for `kernel_write`; a stream has no position.
+    fn position(&self) -> *mut bindings::loff_t {
+        if has_position(&self.file) {
+            // SAFETY: The file is referenced, so that its position is valid memory.
+            unsafe { &raw mut (*self.file.as_ptr()).f_pos }
+        } else {
+            core::ptr::null_mut()
+        }
+    }
+
+    fn wrote(&mut self, ret: isize) -> Result<usize> {
+        if ret < 0 {
+            return Err(interrupted(ret));
+        }
+        if ret == 0 {
+            return Err(EIO);
+        }
+        self.written = self.written.saturating_add(ret as u64);
+        Ok(ret as usize)
+    }
+
+    /// Writes all of `data`. `EINTR`: a signal came first.
+    pub(crate) fn write_all(&mut self, mut data: &[u8]) -> Result {
+        while !data.is_empty() {
+            // SAFETY: `data` is valid for its length; the file is referenced and open for
+            // writing; the position is the file's own or null.
+            let ret = unsafe {
+                bindings::kernel_write(
+                    self.file.as_ptr(),
+                    data.as_ptr().cast(),
+                    data.len(),
+                    self.position(),
+                )
+            };
+            let n = self.wrote(ret)?;
+
+            data = data.get(n..).ok_or(EIO)?;
+        }
+        Ok(())
+    }
+
+    /// Writes all of the pages, from where they are.
+    pub(crate) fn write_pages(&mut self, pages: &Pinned<'_>) -> Result {
+        let total = pages.bytes();
+        let mut done = 0;
+
+        while done < total {
+            let mut iter = pages.iter(bindings::ITER_SOURCE, done);
+            // SAFETY: The iterator describes pinned pages, which outlive the call; the file is
+            // referenced and open for writing; the position is the file's own or null.
+            let ret = unsafe {
+                bindings::vfs_iter_write(self.file.as_ptr(), &raw mut iter, self.position(), 0)
+            };
+
+            done = done.checked_add(self.wrote(ret)?).ok_or(EIO)?;
+        }
+        Ok(())
+    }
+}
+
+/// A file that is only ever read, from its position.
+pub(crate) struct InStream {
+    file: ARef<LocalFile>,
+}
+
+// SAFETY: As for `OutStream`.
+unsafe impl Send for InStream {}
+
+impl InStream {
+    /// The caller's descriptor. `EBADF`: there is none, or it is not open for reading.
+    pub(crate) fn fget(fd: i32) -> Result<Self> {
+        Ok(Self {
+            file: fget(fd, flags::O_WRONLY)?,
+        })
+    }
+
+    fn position(&self) -> *mut bindings::loff_t {
+        if has_position(&self.file) {
+            // SAFETY: The file is referenced, so that its position is valid memory.
+            unsafe { &raw mut (*self.file.as_ptr()).f_pos }
+        } else {
+            core::ptr::null_mut()
+        }
+    }
+
+    /// Fills all of `data`. `EPIPE`: the stream ended first.
+    pub(crate) fn read_exact(&mut self, mut data: &mut [u8]) -> Result {
+        while !data.is_empty() {
+            // SAFETY: `data` is valid for its length; the file is referenced and open for
+            // reading; the position is the file's own or null.
+            let ret = unsafe {
+                bindings::kernel_read(
+                    self.file.as_ptr(),
+                    data.as_mut_ptr().cast(),
+                    data.len(),
+                    self.position(),
+                )
+            };
+            let n = read(ret)?;
+
+            data = data.get_mut(n..).ok_or(EIO)?;
+        }
+        Ok(())
+    }
+
+    /// Fills all of the pages, where they are.
+    pub(crate) fn read_pages(&mut self, pages: &Pinned<'_>) -> Result {
+        let total = pages.bytes();
+        let mut done = 0;
+
+        while done < total {
+            let mut iter = pages.iter(bindings::ITER_DEST, done);
+            // SAFETY: The iterator describes pinned pages, which outlive the call; the file is
+            // referenced and open for reading; the position is the file's own or null.
+            let ret = unsafe {
+                bindings::vfs_iter_read(self.file.as_ptr(), &raw mut iter, self.position(), 0)
+            };
+
+            done = done.checked_add(read(ret)?).ok_or(EIO)?;
+        }
+        Ok(())
+    }
+}
+
+fn read(ret: isize) -> Result<usize> {
+    match ret {
+        0 => Err(EPIPE),
+        n if n < 0 => Err(interrupted(n)),
+        n => Ok(n as usize),
+    }
+}
+
+/// A system call that a signal interrupts is not restarted: half of the stream is gone.
+fn interrupted(ret: isize) -> Error {
+    let error = kernel::error::to_result(ret as i32).err().unwrap_or(EIO);
+
+    if error == ERESTARTSYS {
+        EINTR
+    } else {
+        error
+    }
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Processes and threads.
+//!
+//! Kept: the tree with all pids, sessions and process groups (also of dead leaders); zombies; what
+//! threads share; credentials; signal handlers, masks and what is pending; interrupted system
+//! calls; registers; names, limits, priorities, rseq and robust lists.
+//! Not kept, and refused: what [`Frozen::snapshot`] calls refused; a dead leader of a process that
+//! has live threads; stopped processes; namespaces other than those of the container.
+
+#[path = "task/cred.rs"]
+mod cred;
+#[path = "task/namespace.rs"]
+pub(crate) mod namespace;
+#[path = "task/process.rs"]
+pub(crate) mod process;
+#[path = "task/regs.rs"]
+pub(crate) mod regs;
+#[path = "task/restart_block.rs"]
+mod restart_block;
+#[path = "task/signal.rs"]
+mod signal;
+
+use crate::error::Result;
+use crate::format::header;
+use crate::format::task as format;
+use crate::format::ObjRef;
+use crate::fs::table;
+use crate::mm;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys;
+use crate::sys::freeze::Frozen;
+use crate::sys::task::Snapshot;
+use crate::sys::task::TaskRef;
+use crate::tree::Member;
+use crate::tree::Tree;
+use kernel::prelude::*;
+
+/// Saves every task of the tree, and all that they refer to. Gives how many there are.
+pub(crate) fn save_all(saver: &mut Saver<'_>, tree: &Tree) -> Result<u32> {
+    for member in tree.tasks() {
+        saver.set_who(&member.task())?;
+        match member {
+            Member::Live(task) => save(saver, task, tree)?,
+            Member::Zombie(task) => save_zombie(saver, task, tree)?,
+        }
+    }
+    Ok(u32::try_from(tree.tasks().len()).map_err(|_| E2BIG)?)
+}
+
+fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
+    let snapshot = task.snapshot();
+
+    if let Some(what) = snapshot.refused {
+        return Err(saver.refuse(fmt!("{what}")));
+    }
+    regs::check(saver, task)?;
+    // Objects come before the records that refer to them.
+    let process = process::save(saver, task, tree)?;
+    let namespaces = namespace::save(saver, task)?;
+    let creds = cred::save(saver, task)?;
+    let sighand = signal::save_handlers(saver, task)?;
+    let mm = mm::save(saver, task)?;
+    let files = table::save_files(saver, task)?;
+    let fs = table::save_fs(saver, task)?;
+    let mut flags = 0;
+
+    if snapshot.saved_sigmask.is_some() {
+        flags |= format::TASK_RESTORE_SIGMASK;
+    }
+    if snapshot.no_new_privs {
+        flags |= format::TASK_NO_NEW_PRIVS;
+    }
+    if task.as_ptr() == sys::task::current().as_ptr() {
+        flags |= format::TASK_SELF;
+    }
+    let state = format::Task {
+        tid: sys::task::pid_in(task, &saver.ns),
+        flags,
+        process,
+        creds,
+        namespaces,
+        mm,
+        files,
+        fs,
+        sighand,
+        exit_code: 0,
+        comm: snapshot.comm,
+        blocked: snapshot.blocked,
+        saved_sigmask: snapshot.saved_sigmask.unwrap_or(0),
+        altstack: snapshot.altstack.0,
+        altstack_size: snapshot.altstack.1,
+        altstack_flags: snapshot.altstack.2,
+        pdeath_signal: snapshot.pdeath_signal,
+        robust_list: snapshot.robust_list,
+        compat_robust_list: snapshot.compat_robust_list,
+        clear_child_tid: snapshot.clear_child_tid,
+        rseq: snapshot.rseq.0,
+        rseq_len: snapshot.rseq.1,
+        rseq_sig: snapshot.rseq.2,
+        personality: snapshot.personality,
+        sched_policy: snapshot.policy,
+        nice: snapshot.nice,
+        rt_priority: snapshot.rt_priority,
+        timer_slack: snapshot.timer_slack,
+        default_timer_slack: snapshot.default_timer_slack,
+        arch: [0; 4],
+        reserved: [0; 1],
+    };
+    let number = saver.out.object(&state, &[])?;
+
+    regs::save(saver, task, number)?;
+    restart_block::save(saver, task, number)?;
+    signal::save_pending(saver, task, number, false)?;
+    if task.pid() == task.tgid() {
+        signal::save_pending(saver, task, process, true)?;
+    }
+    Ok(())
+}
+
+fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree) -> Result {
+    if task.pid() != task.tgid() || process::has_live_threads(task, tree) {
+        return Err(saver.refuse(fmt!(
+            "a thread group whose leader has ended is not supported"
+        )));
+    }
+    let zombie = sys::freeze::Frozen::ended(task.clone());
+    let process = process::save(saver, &zombie, tree)?;
+    let creds = cred::save(saver, &zombie)?;
+    let state = format::Task {
+        tid: sys::task::pid_in(task, &saver.ns),
+        flags: format::TASK_ZOMBIE,
+        process,
+        creds,
+        namespaces: ObjRef::NONE,
+        mm: ObjRef::NONE,
+        files: ObjRef::NONE,
+        fs: ObjRef::NONE,
+        sighand: ObjRef::NONE,
+        exit_code: sys::task::exit_code(task),
+        comm: sys::task::comm(task),
+        ..zerocopy::FromZeros::new_zeroed()
+    };
+
+    saver.out.object(&state, &[])?;
+    Ok(())
+}
+
+/// Checks a record of a task, before anything is made of it.
+pub(crate) fn check(state: &format::Task, mode: u32) -> Result {
+    let known = format::TASK_RESTORE_SIGMASK
+        | format::TASK_NO_NEW_PRIVS
+        | format::TASK_ZOMBIE
+        | format::TASK_SELF;
+    let zombie = state.flags & format::TASK_ZOMBIE != 0;
+    let objects = [state.namespaces, state.mm, state.files, state.fs, state.sighand];
+
+    if state.flags & !known != 0
+        || state.tid <= 0
+        || state.arch != [0; 4]
+        || state.reserved != [0; 1]
+        || objects.iter().any(|object| object.is_none() != zombie)
+        || (state.flags & format::TASK_SELF != 0 && mode != header::MODE_SELF)
+        || !(0..=sys::signal::SIGNALS as i32).contains(&state.pdeath_signal)
+        || state.exit_code & !0xffff != 0
+    {
+        return Err(EINVAL.into());
+    }
+    Ok(())
+}
+
+/// Sets those properties of the running task that can be refused. [`release`] sets the others.
+pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<format::Task>(number)?;
+    let format::Task {
+        tid: _,
+        process: _,
+        creds,
+        namespaces: _,
+        mm: _,
+        files: _,
+        fs: _,
+        sighand: _,
+        exit_code: _,
+        rseq,
+        rseq_len,
+        rseq_sig,
+        sched_policy,
+        nice,
+        rt_priority,
+        // These are for `release`.
+        flags: _,
+        comm: _,
+        blocked: _,
+        saved_sigmask: _,
+        altstack: _,
+        altstack_size: _,
+        altstack_flags: _,
+        pdeath_signal: _,
+        robust_list: _,
+        compat_robust_list: _,
+        clear_child_tid: _,
+        personality: _,
+        timer_slack: _,
+        default_timer_slack: _,
+        arch: _,
+        reserved: _,
+    } = state;
+
+    sys::process::set_scheduler(sched_policy, nice, rt_priority)?;
+    sys::process::set_rseq((rseq, rseq_len, rseq_sig))?;
+    restart_block::restore(restart, number)?;
+    cred::restore(restart, creds)
+}
+
+/// Sets the other properties of the running task, after which it runs its own code.
+pub(crate) fn release(restart: &Restart, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<format::Task>(number)?;
+    let (mm, _) = restart.record::<crate::format::memory::Mm>(state.mm)?;
+
+    // Changing the credentials has reset it.
+    sys::mm::set_dumpable(mm.dumpable);
+    sys::process::set(&Snapshot {
+        comm: state.comm,
+        blocked: state.blocked,
+        saved_sigmask: None,
+        altstack: (state.altstack, state.altstack_size, state.altstack_flags),
+        pdeath_signal: state.pdeath_signal,
+        robust_list: state.robust_list,
+        compat_robust_list: state.compat_robust_list,
+        clear_child_tid: state.clear_child_tid,
+        rseq: (state.rseq, state.rseq_len, state.rseq_sig),
+        personality: state.personality,
+        policy: state.sched_policy,
+        nice: state.nice,
+        rt_priority: state.rt_priority,
+        timer_slack: state.timer_slack,
+        default_timer_slack: state.default_timer_slack,
+        no_new_privs: state.flags & format::TASK_NO_NEW_PRIVS != 0,
+        refused: None,
+    });
+    let saved =
+        (state.flags & format::TASK_RESTORE_SIGMASK != 0).then_some(state.saved_sigmask);
+
+    sys::signal::set_blocked(state.blocked, saved);
+    sys::signal::set_sigpending();
+    Ok(())
+}
+
+/// Gives the running task what a task that has ended still has. Gives its wait status.
+pub(crate) fn restore_zombie(restart: &Restart, number: ObjRef) -> Result<i32> {
+    let (state, _) = restart.record::<format::Task>(number)?;
+
+    cred::restore(restart, state.creds)?;
+    sys::process::set_comm(state.comm);
+    Ok(state.exit_code)
+}
+
+pub(crate) use self::signal::check as check_signals;
+pub(crate) use self::signal::restore_handlers;
+pub(crate) use self::signal::restore_pending;
+
+pub(crate) use self::cred::check as check_cred;
+pub(crate) use self::restart_block::check as check_restart_block;

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Namespaces of a container.
+//!
+//! Kept: the pid, UTS and IPC namespaces that the root of the tree has for itself, the latter if
+//! it holds no objects.
+//! Not kept: mount, network, time, cgroup and user namespaces, which must be those of the caller;
+//! namespaces that the tasks of the tree do not share. Both are refused.
+
+use crate::error::Result;
+use crate::format::namespace::IpcNs;
+use crate::format::namespace::Namespaces;
+use crate::format::namespace::PidNs;
+use crate::format::namespace::UtsNs;
+use crate::format::task::Task;
+use crate::format::ObjRef;
+use crate::format::Record;
+use crate::image::RawRecord;
+use crate::object::Class;
+use crate::plan::KindOf;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys;
+use crate::sys::freeze::Frozen;
+use kernel::prelude::*;
+
+/// Saves the namespaces of a task, all of which must be those of the root.
+pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
+    let proxy = sys::ns::proxy(task)?;
+    let (inside, outside) = (saver.inside, saver.outside);
+    let shared = [
+        (proxy.mnt, outside.mnt, "mount"),
+        (proxy.net, outside.net, "network"),
+        (proxy.time, outside.time, "time"),
+        (proxy.time_for_children, outside.time, "time"),
+        (proxy.cgroup, outside.cgroup, "cgroup"),
+        (proxy.user, outside.user, "user"),
+    ];
+
+    for (has, caller, name) in shared {
+        if has != caller {
+            return Err(saver.refuse(fmt!(
+                "is in another {name} namespace than the caller, which is not supported"
+            )));
+        }
+    }
+    if proxy != inside || !sys::ns::PidNs::of(task)?.is(&saver.ns) {
+        return Err(saver.refuse(fmt!(
+            "is in other namespaces than the root of the tree, which is not supported"
+        )));
+    }
+    // All tasks have the same: one record is enough.
+    if let Some(number) = saver.objects.refer(Class::Namespaces, 0) {
+        return Ok(number);
+    }
+    let uts = if proxy.uts == outside.uts {
+        ObjRef::NONE
+    } else {
+        save_uts(saver, task)?
+    };
+    let ipc = if proxy.ipc == outside.ipc {
+        ObjRef::NONE
+    } else {
+        save_ipc(saver, task)?
+    };
+    let pid = if saver.ns.is(&sys::ns::PidNs::current()?) {
+        ObjRef::NONE
+    } else {
+        let state = PidNs {
+            last_pid: saver.ns.last_pid(),
+            reserved: 0,
+        };
+
+        saver.out.object(&state, &[])?
+    };
+    let number = saver.out.object(
+        &Namespaces {
+            uts,
+            ipc,
+            pid,
+            reserved: 0,
+        },
+        &[],
+    )?;
+
+    saver.objects.insert(Class::Namespaces, 0, number)?;
+    Ok(number)
+}
+
+fn save_uts(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
+    let (nodename, domainname) = sys::ns::uts_names(task)?;
+
+    saver.out.object(
+        &UtsNs {
+            nodename,
+            domainname,
+            reserved: [0; 6],
+        },
+        &[],
+    )
+}
+
+fn save_ipc(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
+    match sys::ns::ipc_objects(task) {
+        0 => saver.out.object(&IpcNs { reserved: 0 }, &[]),
+        n => Err(saver.refuse(fmt!(
+            "its IPC namespace has {n} shared memory segments, semaphore sets or message queues, \
+             which are not supported"
+        ))),
+    }
+}
+
+/// Checks the record of a kind of namespace.
+pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
+    let (reserved, tail) = match record.kind {
+        UtsNs::KIND => {
+            let (state, tail) = record.parse::<UtsNs>()?;
+
+            (state.reserved != [0; 6], tail)
+        }
+        IpcNs::KIND => {
+            let (state, tail) = record.parse::<IpcNs>()?;
+
+            (state.reserved != 0, tail)
+        }
+        PidNs::KIND => {
+            let (state, tail) = record.parse::<PidNs>()?;
+
+            (state.reserved != 0 || state.last_pid < 0, tail)
+        }
+        _ => {
+            let (state, tail) = record.parse::<Namespaces>()?;
+            let is = |object: ObjRef, kind| object.is_none() || kind_of(object) == Some(kind);
+
+            (
+                state.reserved != 0
+                    || !is(state.uts, UtsNs::KIND)
+                    || !is(state.ipc, IpcNs::KIND)
+                    || !is(state.pid, PidNs::KIND),
+                tail,
+            )
+        }
+    };
+
+    if reserved || !tail.is_empty() {
+        return Err(EINVAL.into());
+    }
+    Ok(())
+}
+
+/// The clone flags that make the namespaces of the root.
+pub(crate) fn clone_flags(restart: &Restart, number: ObjRef) -> Result<u64> {
+    let (state, _) = restart.record::<Namespaces>(number)?;
+    let Namespaces {
+        uts,
+        ipc,
+        pid,
+        reserved: _,
+    } = state;
+    let flag = |object: ObjRef, flag| if object.is_none() { 0 } else { flag };
+
+    Ok(flag(uts, sys::clone::NEWUTS)
+        | flag(ipc, sys::clone::NEWIPC)
+        | flag(pid, sys::clone::NEWPID))
+}
+
+/// Sets what the new namespaces of the running task, the root, hold.
+pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<Namespaces>(number)?;
+
+    if !state.uts.is_none() {
+        let (names, _) = restart.record::<UtsNs>(state.uts)?;
+        let UtsNs {
+            nodename,
+            domainname,
+            reserved: _,
+        } = names;
+
+        sys::ns::set_uts_names(&nodename, &domainname);
+    }
+    Ok(())
+}
+
+/// Sets from where on the root's pid namespace looks for a new pid, once all tasks have theirs.
+pub(crate) fn restore_last_pid(restart: &Restart, root: ObjRef) -> Result {
+    let (task, _) = restart.record::<Task>(root)?;
+    let (state, _) = restart.record::<Namespaces>(task.namespaces)?;
+
+    if !state.pid.is_none() {
+        let (ns, _) = restart.record::<PidNs>(state.pid)?;
+        let PidNs {
+            last_pid,
+            reserved: _,
+        } = ns;
+
+        sys::ns::PidNs::current()?.set_last_pid(last_pid);
+    }
+    Ok(())
+}

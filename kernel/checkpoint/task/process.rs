@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the threads of a process share (`struct signal_struct`).
+//!
+//! Kept: pids, parent, session and process group, exit signal, resource limits, oom_score_adj,
+//! child subreaper.
+//! Not kept, and refused: a process that is stopped, a controlling terminal.
+
+use crate::error::Result;
+use crate::format::task as format;
+use crate::format::ObjRef;
+use crate::image::RawRecord;
+use crate::object::Class;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys;
+use crate::sys::freeze::Frozen;
+use crate::sys::task::TaskRef;
+use crate::tree::Member;
+use crate::tree::Tree;
+use kernel::prelude::*;
+
+/// Whether some thread of the process of a dead task is alive.
+pub(super) fn has_live_threads(task: &TaskRef, tree: &Tree) -> bool {
+    tree.tasks().iter().any(|member| match member {
+        Member::Live(thread) => thread.tgid() == task.tgid(),
+        Member::Zombie(_) => false,
+    })
+}
+
+/// Saves the process of a task.
+pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<ObjRef> {
+    if let Some(number) = saver.objects.refer(Class::Process, task.process_key()) {
+        return Ok(number);
+    }
+    let process = task.process();
+    let (pgid, sid) = group_and_session(saver, task, tree)?;
+    let mut flags = 0;
+
+    if process.has_tty && saver.mode == crate::format::header::MODE_CONTAINER {
+        return Err(saver.refuse(fmt!(
+            "has a controlling terminal, which is not supported in a container"
+        )));
+    }
+    if process.stopped {
+        return Err(saver.refuse(fmt!("is stopped by a signal, which is not supported")));
+    }
+    if process.subreaper {
+        flags |= format::PROCESS_SUBREAPER;
+    }
+    if process.execed {
+        flags |= format::PROCESS_EXECED;
+    }
+    let state = format::Process {
+        tgid: sys::task::tgid_in(task, &saver.ns),
+        pgid,
+        sid,
+        parent: parent(saver, task, tree),
+        exit_signal: process.exit_signal,
+        flags,
+        stop_signal: 0,
+        oom_score_adj: process.oom_score_adj,
+        oom_score_adj_min: process.oom_score_adj_min,
+        tty: ObjRef::NONE,
+        reserved: 0,
+        rlimits: process.rlimits,
+        reserved2: [0; 2],
+    };
+    let number = saver.out.object(&state, &[])?;
+
+    saver
+        .objects
+        .insert(Class::Process, task.process_key(), number)?;
+    Ok(number)
+}
+
+/// The thread of the tree that is the parent; 0 for the root.
+fn parent(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> i32 {
+    let parent = sys::task::Tasklist::read().real_parent(task);
+
+    parent
+        .filter(|parent| {
+            tree.tasks()
+                .iter()
+                .any(|member| member.task().as_ptr() == parent.as_ptr())
+        })
+        .map_or(0, |parent| sys::task::pid_in(&parent, &saver.ns))
+}
+
+/// The process group and the session; 0 for one that belongs to a process outside of the tree,
+/// which stays that of whoever restarts.
+fn group_and_session(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<(i32, i32)> {
+    let mut tasks = KVVec::with_capacity(tree.tasks().len(), GFP_KERNEL)?;
+
+    for member in tree.tasks() {
+        tasks.push(member.task(), GFP_KERNEL)?;
+    }
+    let inside = |nr: i32| {
+        if nr != 0 && sys::task::is_live_outside(nr, &saver.ns, &tasks) {
+            0
+        } else {
+            nr
+        }
+    };
+    let (group, session) = sys::task::pgrp_and_session_in(task, &saver.ns);
+
+    Ok((inside(group), inside(session)))
+}
+
+/// Checks the record.
+pub(crate) fn check(record: &RawRecord<'_>) -> Result<format::Process> {
+    let (state, tail) = record.parse::<format::Process>()?;
+    let known = format::PROCESS_SUBREAPER | format::PROCESS_EXECED;
+
+    if state.flags & !known != 0
+        || state.tgid <= 0
+        || state.pgid < 0
+        || state.sid < 0
+        || state.parent < 0
+        || !(0..=sys::signal::SIGNALS as i32).contains(&state.exit_signal)
+        || state.stop_signal != 0
+        || !state.tty.is_none()
+        || state.reserved != 0
+        || state.reserved2 != [0; 2]
+        || !tail.is_empty()
+    {
+        return Err(EINVAL.into());
+    }
+    Ok(state)
+}
+
+/// Sets what the running process has; called by its leader. Pids, parent and exit signal are set
+/// by whoever makes the process.
+pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<format::Process>(number)?;
+    let format::Process {
+        tgid: _,
+        pgid: _,
+        sid: _,
+        parent: _,
+        exit_signal: _,
+        flags,
+        stop_signal: _,
+        oom_score_adj,
+        oom_score_adj_min,
+        tty: _,
+        reserved: _,
+        rlimits,
+        reserved2: _,
+    } = state;
+
+    sys::process::set_oom_score_adj(oom_score_adj, oom_score_adj_min)?;
+    sys::process::set_flags(
+        flags & format::PROCESS_SUBREAPER != 0,
+        flags & format::PROCESS_EXECED != 0,
+    );
+    for (resource, limit) in rlimits.into_iter().enumerate() {
+        sys::process::set_rlimit(resource, limit).map_err(|errno| {
+            restart.log.error(
+                errno,
+                fmt!("object {}: resource limit {resource}", number.0),
+            )
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registers, by the kernel's own register sets.
+//!
+//! Kept: the sets that the architecture lists as saved. Refused: those that it does not know, if
+//! the task has used them. The checks of ptrace(2) apply when they are set.
+//!
+//! C functions: `regset_get()`, `task_user_regset_view()`
+
+use crate::arch;
+use crate::error::Result;
+use crate::format::task::Regset;
+use crate::format::ObjRef;
+use crate::image::RawRecord;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys;
+use crate::sys::freeze::Frozen;
+use kernel::prelude::*;
+
+/// Refuses a task with registers that cannot be saved.
+pub(super) fn check(saver: &Saver<'_>, task: &Frozen) -> Result {
+    if sys::regset::view(task).0 != arch::MACHINE {
+        return Err(saver.refuse(fmt!("runs 32-bit code, which is not supported")));
+    }
+    for regset in sys::regset::all(task) {
+        let note = regset.note();
+
+        if !arch::SAVED.contains(&note) && !arch::DERIVED.contains(&note) && regset.is_active(task)
+        {
+            return Err(saver.refuse(fmt!(
+                "uses registers that are not supported (ELF note {note:#x})"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Saves the registers of a task.
+pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Result {
+    let own = task.as_ptr() == sys::task::current().as_ptr();
+
+    for regset in sys::regset::all(task) {
+        if !arch::SAVED.contains(&regset.note()) {
+            continue;
+        }
+        let mut data = regset.get(task)?;
+
+        if own {
+            arch::return_from_call(regset.note(), &mut data);
+        }
+        let state = Regset {
+            task: number,
+            note: regset.note(),
+        };
+
+        saver.out.record(&state, &[&data])?;
+    }
+    Ok(())
+}
+
+/// Checks the record.
+pub(crate) fn check_record(record: &RawRecord<'_>) -> Result<ObjRef> {
+    let (state, tail) = record.parse::<Regset>()?;
+
+    if !arch::SAVED.contains(&state.note) || tail.is_empty() {
+        return Err(EINVAL.into());
+    }
+    arch::check(state.note, tail)?;
+    Ok(state.task)
+}
+
+/// Sets the registers of a task that is parked.
+pub(crate) fn restore(restart: &Restart, task: &Frozen, number: ObjRef) -> Result {
+    for record in restart.belonging::<Regset>(number) {
+        let (state, data) = record.parse::<Regset>()?;
+        let Regset { task: _, note } = state;
+        let regset = sys::regset::all(task)
+            .find(|regset| regset.note() == note)
+            .ok_or(EINVAL)?;
+
+        regset.set(task, data).map_err(|errno| {
+            restart.log.error(
+                errno,
+                fmt!(
+                    "object {}: registers (ELF note {note:#x}): this CPU cannot have them",
+                    number.0
+                ),
+            )
+        })?;
+    }
+    Ok(())
+}

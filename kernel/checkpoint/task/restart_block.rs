@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! System calls that go on with the time that was left: `struct restart_block`.
+//!
+//! Kept: nanosleep(2), clock_nanosleep(2), poll(2) and futex(2), as what they mean: an interval
+//! instead of a moment, a name instead of a pointer to code.
+//! Not kept, and refused: sleeping on a CPU clock or an alarm clock.
+
+use crate::error::Result;
+use crate::format::task::RestartBlock;
+use crate::format::ObjRef;
+use crate::image::RawRecord;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys;
+use crate::sys::freeze::Frozen;
+use kernel::prelude::*;
+
+/// Saves what the task waits for, if it has to be told when it goes on.
+pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Result {
+    let block = sys::time::restart_block(task).map_err(|errno| {
+        saver.log.error(
+            errno,
+            fmt!("pid {}: sleeps on a clock that is not supported", task.pid()),
+        )
+    })?;
+    let Some(block) = block else {
+        return Ok(());
+    };
+
+    saver.out.record(
+        &RestartBlock {
+            task: number,
+            call: block.call,
+            arg: block.arg,
+            value: block.value,
+            bitset: block.bitset,
+            rem_type: block.rem_type,
+            addr: block.addr,
+            addr2: block.addr2,
+            left: block.left,
+            reserved: 0,
+        },
+        &[],
+    )
+}
+
+/// Checks the record.
+pub(crate) fn check(record: &RawRecord<'_>) -> Result<ObjRef> {
+    let (state, tail) = record.parse::<RestartBlock>()?;
+
+    if state.reserved != 0 || !(1..=3).contains(&state.call) || !tail.is_empty() {
+        return Err(EINVAL.into());
+    }
+    Ok(state.task)
+}
+
+/// Sets the restart block of the running task.
+pub(super) fn restore(restart: &Restart, number: ObjRef) -> Result {
+    for record in restart.belonging::<RestartBlock>(number) {
+        let (state, _) = record.parse::<RestartBlock>()?;
+        let RestartBlock {
+            task: _,
+            call,
+            arg,
+            value,
+            bitset,
+            rem_type,
+            addr,
+            addr2,
+            left,
+            reserved: _,
+        } = state;
+
+        sys::time::set_restart_block(&sys::time::RestartBlock {
+            call,
+            arg,
+            value,
+            bitset,
+            rem_type,
+            addr,
+            addr2,
+            left,
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Signal handlers and pending signals.
+//!
+//! Kept: every action with its flags and mask; what is pending, for a thread or for the process,
+//! in order and with its siginfo.
+//! Not kept, and refused: handlers that processes share (CLONE_SIGHAND without CLONE_THREAD).
+//!
+//! C functions: `do_sigaction()`, `do_send_sig_info()`
+
+use crate::error::Result;
+use crate::format::task::SigAction;
+use crate::format::task::SigQueue;
+use crate::format::task::Sighand;
+use crate::format::ObjRef;
+use crate::format::Record;
+use crate::image;
+use crate::image::RawRecord;
+use crate::object::Class;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys;
+use crate::sys::freeze::Frozen;
+use crate::sys::signal::SigInfo;
+use crate::sys::signal::SIGNALS;
+use kernel::bindings;
+use kernel::prelude::*;
+
+/// Saves the handlers of a task.
+pub(super) fn save_handlers(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
+    let (key, users) = sys::signal::handlers_key(task)?;
+
+    if let Some(number) = saver.objects.refer(Class::Sighand, key) {
+        return Ok(number);
+    }
+    if users != task.threads() {
+        return Err(saver.refuse(fmt!(
+            "shares signal handlers with another process (CLONE_SIGHAND), which is not supported"
+        )));
+    }
+    let actions = sys::signal::actions(task)?;
+    let state = Sighand {
+        signals: SIGNALS as u32,
+        reserved: 0,
+    };
+    let number = saver.out.object(&state, &[actions.as_slice().as_bytes()])?;
+
+    saver.objects.insert(Class::Sighand, key, number)?;
+    Ok(number)
+}
+
+/// Saves what is pending for a thread, or for its process.
+pub(super) fn save_pending(
+    saver: &mut Saver<'_>,
+    task: &Frozen,
+    owner: ObjRef,
+    shared: bool,
+) -> Result {
+    let (pending, infos) = sys::signal::pending(task, shared)?;
+
+    if pending & bit(bindings::SIGKILL as usize) != 0 {
+        return Err(ESRCH.into());
+    }
+    if pending == 0 {
+        return Ok(());
+    }
+    let state = SigQueue {
+        owner,
+        signals: u32::try_from(infos.len()).map_err(|_| E2BIG)?,
+        pending,
+    };
+
+    saver.out.record(&state, &[infos.as_slice().as_bytes()])
+}
+
+/// The bit of a signal in a mask.
+fn bit(signal: usize) -> u64 {
+    u32::try_from(signal)
+        .ok()
+        .and_then(|signal| signal.checked_sub(1))
+        .and_then(|shift| 1u64.checked_shl(shift))
+        .unwrap_or(0)
+}
+
+/// Checks the record of handlers or of pending signals; gives the owner of the latter.
+pub(crate) fn check(record: &RawRecord<'_>) -> Result<ObjRef> {
+    if record.kind == Sighand::KIND {
+        let (state, tail) = record.parse::<Sighand>()?;
+
+        if state.signals != SIGNALS as u32 || state.reserved != 0 {
+            return Err(EINVAL.into());
+        }
+        image::all::<SigAction>(tail, state.signals)?;
+        return Ok(ObjRef::NONE);
+    }
+    let (state, tail) = record.parse::<SigQueue>()?;
+
+    for info in &image::all::<SigInfo>(tail, state.signals)? {
+        let signal = info
+            .first_chunk()
+            .map_or(0, |number| i32::from_ne_bytes(*number));
+        let signal = usize::try_from(signal).map_err(|_| EINVAL)?;
+
+        if signal > SIGNALS || bit(signal) & state.pending == 0 {
+            return Err(EINVAL.into());
+        }
+    }
+    if state.pending & bit(bindings::SIGKILL as usize) != 0 {
+        return Err(EINVAL.into());
+    }
+    Ok(state.owner)
+}
+
+/// Sets the handlers of the running process; called by its leader.
+pub(crate) fn restore_handlers(restart: &Restart, number: ObjRef) -> Result {
+    let (state, tail) = restart.record::<Sighand>(number)?;
+    let Sighand {
+        signals,
+        reserved: _,
+    } = state;
+
+    for (action, signal) in image::all::<SigAction>(tail, signals)?.iter().zip(1..) {
+        if signal != bindings::SIGKILL as i32 && signal != bindings::SIGSTOP as i32 {
+            sys::signal::set_action(signal, action)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes pending again what was pending for the running task, or (by its leader) for its process.
+/// Handlers and the mask must have been set.
+pub(crate) fn restore_pending(restart: &Restart, owner: ObjRef, shared: bool) -> Result {
+    for record in restart.belonging::<SigQueue>(owner) {
+        let (state, tail) = record.parse::<SigQueue>()?;
+        let SigQueue {
+            owner: _,
+            signals,
+            pending,
+        } = state;
+
+        for info in &image::all::<SigInfo>(tail, signals)? {
+            sys::signal::send(info, shared)?;
+        }
+        sys::signal::add_pending(pending, shared);
+    }
+    Ok(())
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tree of a checkpoint: finding all of its tasks, and stopping them.
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::log::Log;
+use crate::sys::freeze::Freezing;
+use crate::sys::freeze::Frozen;
+use crate::sys::task;
+use crate::sys::task::TaskRef;
+use crate::sys::task::Tasklist;
+use kernel::prelude::*;
+use kernel::time::delay::fsleep;
+use kernel::time::Delta;
+
+/// How long the tree may take to park before the checkpoint gives up, in µs.
+const TIMEOUT: u64 = 10_000_000;
+
+/// Between two looks at a task that has not parked, in µs.
+const PAUSE: u64 = 20;
+
+/// All tasks of a tree, parked. Dropped, it lets them run on.
+///
+/// The threads of a process follow each other, the leader first; parents stand before children.
+pub(crate) struct Tree {
+    tasks: KVVec<Member>,
+}
+
+/// A task of the tree.
+pub(crate) enum Member {
+    /// Parked; the caller itself counts as parked.
+    Live(Frozen),
+    /// Ended and not waited for.
+    Zombie(TaskRef),
+}
+
+impl Member {
+    /// A reference to the task.
+    pub(crate) fn task(&self) -> TaskRef {
+        match self {
+            Member::Live(frozen) => frozen.task(),
+            Member::Zombie(task) => task.clone(),
+        }
+    }
+}
+
+/// A task as the log names it.
+pub(crate) fn describe(task: &TaskRef) -> Result<kernel::str::CString> {
+    let comm = task::comm(task);
+    let comm = comm.split(|&c| c == 0).next().unwrap_or_default();
+
+    Ok(kernel::str::CString::try_from_fmt(fmt!(
+        "pid {} ({})",
+        task.pid(),
+        kernel::str::BStr::from_bytes(comm)
+    ))?)
+}
+
+/// The tree below `root` as it is at this moment.
+fn collect(root: &TaskRef) -> Result<KVVec<TaskRef>> {
+    let mut room = 64usize;
+
+    loop {
+        let mut found = KVVec::<TaskRef>::with_capacity(room, GFP_KERNEL)?;
+        let complete = {
+            let list = Tasklist::read();
+            let mut complete = true;
+            // Under the lock there is no memory to be had: what does not fit is counted as a
+            // reason to try again with more room.
+            let mut add = |found: &mut KVVec<TaskRef>, task| {
+                complete &= found.push_within_capacity(task).is_ok();
+            };
+            let mut next = 0usize;
+
+            list.threads(root, |thread| add(&mut found, thread));
+            while let Some(thread) = found.get(next).cloned() {
+                list.children(&thread, |child| {
+                    list.threads(&child, |thread| add(&mut found, thread));
+                });
+                next = next.saturating_add(1);
+            }
+            complete
+        };
+
+        if complete {
+            return Ok(found);
+        }
+        room = room.checked_mul(2).ok_or(ENOMEM)?;
+    }
+}
+
+/// Stops the tree below `root`, all of its threads but the caller.
+///
+/// New tasks may appear until the last one has parked, so that this goes on until two looks at
+/// the tree give the same. `EBUSY`: a task did not park in time, and is named in the log.
+pub(crate) fn freeze(root: &TaskRef, log: &Log) -> Result<Tree> {
+    let mut tasks = KVVec::<Member>::new();
+    let caller = task::current();
+    let mut waited = 0u64;
+
+    loop {
+        let found = collect(root)?;
+
+        if same(&found, &tasks) {
+            return Ok(Tree { tasks });
+        }
+        check_rights(&found, log)?;
+        let mut old = core::mem::replace(&mut tasks, KVVec::with_capacity(found.len(), GFP_KERNEL)?);
+        let mut freezing = KVVec::with_capacity(found.len(), GFP_KERNEL)?;
+
+        for task in found {
+            let known = take(&mut old, &task);
+
+            freezing.push(
+                match known {
+                    Some(member) => Step::Done(member),
+                    None if task.as_ptr() == caller.as_ptr() => {
+                        Step::Done(Member::Live(Frozen::current()))
+                    }
+                    None if task::exit_state(&task) != 0 => Step::Done(Member::Zombie(task)),
+                    None => Step::Wait(Freezing::start(task)),
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        for step in freezing {
+            tasks.push(arrive(step, &mut waited, log)?, GFP_KERNEL)?;
+        }
+    }
+}
+
+enum Step {
+    Done(Member),
+    Wait(Freezing),
+}
+
+/// Waits until a task that was told to park has done so.
+fn arrive(step: Step, waited: &mut u64, log: &Log) -> Result<Member> {
+    let freezing = match step {
+        Step::Done(member) => return Ok(member),
+        Step::Wait(freezing) => freezing,
+    };
+
+    while !freezing.has_arrived() {
+        if *waited > TIMEOUT || task::current().signal_pending() {
+            return Err(straggler(&freezing, log));
+        }
+        fsleep(Delta::from_micros(PAUSE as i64));
+        *waited = waited.saturating_add(PAUSE);
+    }
+    let frozen = freezing.finish();
+
+    Ok(if task::exit_state(&frozen) != 0 {
+        Member::Zombie(frozen.task())
+    } else {
+        Member::Live(frozen)
+    })
+}
+
+fn straggler(freezing: &Freezing, log: &Log) -> Error {
+    if task::current().signal_pending() {
+        return EINTR.into();
+    }
+    let (task, call) = freezing.straggler();
+
+    log.error(
+        EBUSY,
+        fmt!(
+            "pid {}: did not stop in {} s; it is in system call {call}",
+            task.pid(),
+            TIMEOUT / 1_000_000
+        ),
+    )
+}
+
+/// Takes a task out of those that have parked before.
+fn take(tasks: &mut KVVec<Member>, task: &TaskRef) -> Option<Member> {
+    let index = tasks
+        .iter()
+        .position(|member| member.task().as_ptr() == task.as_ptr())?;
+
+    tasks.remove(index).ok()
+}
+
+fn same(found: &[TaskRef], tasks: &[Member]) -> bool {
+    found.len() == tasks.len()
+        && found
+            .iter()
+            .zip(tasks)
+            .all(|(found, task)| found.as_ptr() == task.task().as_ptr())
+}
+
+fn check_rights(tasks: &[TaskRef], log: &Log) -> Result {
+    for task in tasks {
+        if task::exit_state(task) == 0 && !task::may_attach(task) {
+            return Err(log.error(
+                EPERM,
+                fmt!(
+                    "{}: you may not trace it, so you may not save it",
+                    &*describe(task)?
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Tree {
+    /// The tasks.
+    pub(crate) fn tasks(&self) -> &[Member] {
+        &self.tasks
+    }
+
+    /// Kills all of them, without letting them run again.
+    pub(crate) fn kill(self) {
+        let caller = task::current();
+
+        for member in &self.tasks {
+            let task = member.task();
+
+            if task.as_ptr() != caller.as_ptr() {
+                task::kill(&task);
+            }
+        }
+    }
+
+    /// Leaves all of them parked.
+    pub(crate) fn leave_frozen(self) {
+        for member in self.tasks {
+            if let Member::Live(frozen) = member {
+                frozen.leave();
+            }
+        }
+    }
+}
+
+/// Lets a tree run that was left parked.
+pub(crate) fn thaw(root: &TaskRef, log: &Log) -> Result {
+    let tasks = collect(root)?;
+
+    check_rights(&tasks, log)?;
+    for task in &tasks {
+        crate::sys::freeze::thaw(task);
+    }
+    Ok(())
+}

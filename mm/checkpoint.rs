@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Address spaces, and the memory in them.
+//!
+//! Kept: private and shared mappings, of files with a name or of none, the vdso; their protection
+//! and what mlock(2) and madvise(2) have set; the addresses of code, heap, stack, arguments; the
+//! executable; dumpable. Content: anonymous pages, also of a private mapping of a file, present or
+//! swapped out, and shared anonymous memory, stored once.
+//! Not kept, and refused: mappings of deleted files, memfds, SysV segments, devices; hugetlb,
+//! userfaultfd, protection keys, named mappings, NUMA policies, guard regions, sealed mappings.
+//!
+//! C functions: `do_mmap()`, `exec_mmap()`, `get_user_pages_remote()`
+
+#[path = "checkpoint/pages.rs"]
+pub(crate) mod pages;
+#[path = "checkpoint/shmem.rs"]
+pub(crate) mod shmem;
+#[path = "checkpoint/vma.rs"]
+pub(crate) mod vma;
+
+pub(crate) use self::pages::Pages;
+
+use crate::error::Result;
+use crate::format::memory as format;
+use crate::format::ObjRef;
+use crate::fs;
+use crate::image::RawRecord;
+use crate::object::Class;
+use crate::plan::KindOf;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys;
+use crate::sys::freeze::Frozen;
+use crate::sys::mm::Mm;
+use crate::sys::mm::AUXV_WORDS;
+use kernel::bindings;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+/// The bits of `mm->flags` that are kept: what goes into a core dump, PR_SET_THP_DISABLE,
+/// PR_SET_MDWE, and whether new mappings are looked for from the top.
+const FLAGS: u64 = 0x1ff << bindings::MMF_DUMPABLE_BITS
+    | 1 << bindings::MMF_DISABLE_THP_EXCEPT_ADVISED
+    | 1 << bindings::MMF_DISABLE_THP_COMPLETELY
+    | 1 << bindings::MMF_HAS_MDWE
+    | 1 << bindings::MMF_HAS_MDWE_NO_INHERIT
+    | 1 << bindings::MMF_TOPDOWN;
+
+/// The bits that tell what the kernel has done with the address space, which no program can see.
+const FLAGS_IGNORED: u64 = 0x3
+    | 1 << bindings::MMF_VM_HUGEPAGE
+    | 1 << bindings::MMF_HUGE_ZERO_FOLIO
+    | 1 << bindings::MMF_RECALC_UPROBES
+    | 1 << bindings::MMF_OOM_SKIP
+    | 1 << bindings::MMF_UNSTABLE
+    | 1 << bindings::MMF_OOM_REAP_QUEUED
+    | 1 << bindings::MMF_MULTIPROCESS
+    | 1 << bindings::MMF_HAS_PINNED;
+
+/// Saves the address space of a task.
+pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
+    let mm = Mm::of(task)?;
+
+    if let Some(number) = saver.objects.refer(Class::Mm, mm.key()) {
+        return Ok(number);
+    }
+    let state = mm.state();
+
+    if state.has_aio {
+        return Err(saver.refuse(fmt!("uses asynchronous I/O (io_setup(2))")));
+    }
+    if state.def_flags != 0 {
+        return Err(saver.refuse(fmt!("locks all future mappings (mlockall(MCL_FUTURE))")));
+    }
+    if state.flags & !FLAGS & !FLAGS_IGNORED != 0 {
+        return Err(saver.refuse(fmt!(
+            "its address space has a property that is not supported (flags {:#x})",
+            state.flags & !FLAGS & !FLAGS_IGNORED
+        )));
+    }
+    let exe = mm
+        .exe()
+        .ok_or_else(|| saver.refuse(fmt!("has no executable")))?;
+    let exe = fs::save(saver, &exe)?;
+    let number = saver.out.object(
+        &format::Mm {
+            layout: state.layout,
+            mmap_base: state.mmap_base,
+            mmap_legacy_base: state.mmap_legacy_base,
+            flags: state.flags & FLAGS,
+            def_flags: 0,
+            vdso: state.vdso,
+            vdso_crc: if state.vdso == 0 { 0 } else { sys::mm::vdso_crc() },
+            exe,
+            dumpable: sys::mm::dumpable(task),
+            auxv: AUXV_WORDS as u32,
+            arch: [0; 3],
+        },
+        &[state.auxv.as_bytes()],
+    )?;
+
+    saver.objects.insert(Class::Mm, mm.key(), number)?;
+    let runs = vma::save_all(saver, &mm, number)?;
+
+    saver.pages.add(number, pages::Owner::Mm(mm), runs)
+}
+
+/// Checks the record.
+pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
+    let (state, tail) = record.parse::<format::Mm>()?;
+
+    if state.flags & !FLAGS != 0
+        || state.def_flags != 0
+        || !kind_of(state.exe).is_some_and(fs::is_file)
+        || state.dumpable > 2
+        || state.auxv as usize != AUXV_WORDS
+        || state.arch != [0; 3]
+        || tail.len() != size_of::<[u64; AUXV_WORDS]>()
+    {
+        return Err(EINVAL.into());
+    }
+    Ok(())
+}
+
+/// Gives the running task a new, empty address space.
+pub(crate) fn make() -> Result<Arc<Mm>> {
+    let mm = Mm::new_empty()?;
+
+    mm.install()?;
+    Ok(Arc::new(mm, GFP_KERNEL)?)
+}
+
+/// Maps everything in the running task's address space, without its content.
+pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
+    let (state, tail) = restart.record::<format::Mm>(number)?;
+    let format::Mm {
+        layout,
+        mmap_base,
+        mmap_legacy_base,
+        flags,
+        def_flags: _,
+        vdso,
+        vdso_crc,
+        exe,
+        dumpable,
+        auxv: _,
+        arch: _,
+    } = state;
+    let auxv = <[u64; AUXV_WORDS]>::read_from_bytes(tail).map_err(|_| EINVAL)?;
+
+    if vdso != 0 && vdso_crc != sys::mm::vdso_crc() {
+        return Err(restart.log.error(
+            EOPNOTSUPP,
+            fmt!(
+                "object {}: the vdso of this kernel differs from the one that the image needs",
+                number.0
+            ),
+        ));
+    }
+    mm.set_exe(&restart.file(exe)?)?;
+    vma::restore_all(restart, number)?;
+    mm.set_state(&sys::mm::State {
+        layout,
+        mmap_base,
+        mmap_legacy_base,
+        flags: (mm.state().flags & !FLAGS) | flags,
+        def_flags: 0,
+        vdso,
+        auxv,
+        has_aio: false,
+    });
+    if mm.state().vdso != vdso {
+        return Err(EINVAL.into());
+    }
+    sys::mm::set_dumpable(dumpable);
+    Ok(())
+}
