@@ -2,6 +2,20 @@
 #
 # The front door: `make help` lists what can be asked for.
 
+#:
+#: Variables:
+#: ARCH=        the architecture: x86_64
+#: O=           the build folder (build)
+#: KERNEL_SRC=  your own source tree of Linux 7.3; it is copied, not changed
+#: T=           a glob: tests, suites and programs to run (*)
+#: V=1          show commands
+#: ACCEL=kvm    let the machine use the processor, instead of emulating it
+#: MEMORY=      megabytes of memory of the machine (2048)
+#: CPUS=        its processors (2)
+#: TIMEOUT=     seconds without output after which `make vm` gives up (600)
+#:
+#: `make vm` runs build/bin/vm, whose exit status is that of the command. Make
+#: itself says "Error 3" then, and exits with 2.
 ARCH ?= x86_64
 O ?= build
 T ?= *
@@ -51,7 +65,9 @@ all: kernel tools rootdisk ## build all that the machine needs (the default)
 
 .PHONY: help
 help: ## list the targets
+	@echo 'Targets:'
 	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^#: \?/  /p' Makefile
 
 .PHONY: packages
 packages: | $(O)
