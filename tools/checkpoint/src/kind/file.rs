@@ -96,6 +96,10 @@ impl Kind for PipeFile {
     fn references(&self, _tail: &[u8]) -> Vec<Reference> {
         vec![must("pipe", self.pipe, &[Pipe::KIND])]
     }
+
+    fn check(&self) -> Result<()> {
+        check_one_of("unseen", self.unseen, &[0, 1])
+    }
 }
 
 impl Kind for Pipe {
@@ -160,11 +164,19 @@ impl Kind for TtyFile {
     object!();
 
     fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        if self.end == file::TTY_HUNG_UP {
+            return Vec::new();
+        }
         vec![must("pty", self.pty, &[Pty::KIND])]
     }
 
     fn check(&self) -> Result<()> {
-        let known = [file::TTY_MASTER, file::TTY_SLAVE, file::TTY_CONTROLLING];
+        let known = [
+            file::TTY_MASTER,
+            file::TTY_SLAVE,
+            file::TTY_CONTROLLING,
+            file::TTY_HUNG_UP,
+        ];
         check_one_of("end", self.end, &known)
     }
 }
@@ -173,11 +185,17 @@ impl Kind for Pty {
     object!();
 
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
-        let input = tail.bytes(self.input as usize, "input")?;
-        let output = tail.bytes(self.output as usize, "output")?;
-        Ok(vec![
-            ("input", Value::Bytes(input)),
-            ("output", Value::Bytes(output)),
-        ])
+        let mut fields = vec![("path", tail.path(self.path, "path")?)];
+        let ends = [
+            (&self.slave, "slave_read", "slave_raw"),
+            (&self.master, "master_read", "master_raw"),
+        ];
+
+        for (queue, read, raw) in ends {
+            fields.push((read, Value::Bytes(tail.bytes(queue.read as usize, read)?)));
+            tail.bytes(queue.read as usize, "ends of lines")?;
+            fields.push((raw, Value::Bytes(tail.bytes(queue.raw as usize, raw)?)));
+        }
+        Ok(fields)
     }
 }
