@@ -51,6 +51,23 @@ const TASK_FLAGS: Bits = &[
     (task::TASK_SELF as u64, "self"),
 ];
 
+/// `Pty::flags`.
+pub(crate) const PTY_FLAGS: Bits = &[
+    (file::PTY_LOCKED as u64, "locked"),
+    (file::PTY_PACKET as u64, "packet"),
+    (file::PTY_EXCLUSIVE as u64, "exclusive"),
+    (file::PTY_OPENED as u64, "opened"),
+];
+
+/// `TtyQueue::flags`.
+pub(crate) const TTY_QUEUE_FLAGS: Bits = &[
+    (file::TTY_QUEUE_LNEXT as u64, "lnext"),
+    (file::TTY_QUEUE_ERASING as u64, "erasing"),
+    (file::TTY_QUEUE_PUSH as u64, "push"),
+    (file::TTY_QUEUE_STOPPED as u64, "stopped"),
+    (file::TTY_QUEUE_TCO_STOPPED as u64, "tco_stopped"),
+];
+
 /// Every bit of a set.
 pub(crate) fn known(bits: Bits) -> u64 {
     bits.iter().fold(0, |all, (bit, _)| all | bit)
@@ -167,6 +184,7 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
                 (file::TTY_MASTER, "master"),
                 (file::TTY_SLAVE, "slave"),
                 (file::TTY_CONTROLLING, "controlling"),
+                (file::TTY_HUNG_UP, "hung_up"),
             ],
         ),
         ("RestartBlock", "call") => one_of(
@@ -179,7 +197,8 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         ),
         ("Process", "flags") => bits(number, PROCESS_FLAGS),
         ("Task", "flags") => bits(number, TASK_FLAGS),
-        ("Fs", "umask") | ("PathFile", "mode") => format!("{number:#o}"),
+        ("Pty", "flags") => bits(number, PTY_FLAGS),
+        ("Fs", "umask") | ("PathFile" | "Pty", "mode") => format!("{number:#o}"),
         ("Regset", "note") => format!("{number:#x}"),
         (_, "blocked" | "saved_sigmask" | "pending" | "mask") => signals(number),
         (

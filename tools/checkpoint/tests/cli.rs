@@ -261,6 +261,14 @@ fn nsexec_ends_as_its_command() {
 }
 
 #[test]
+fn nsexec_starts_nothing_that_it_cannot_announce() {
+    let output = cr(&["nsexec", "-c", "-P", "/nowhere/pid", "echo", "started"]);
+    assert_eq!(code(&output), 125);
+    assert_eq!(text(&output.stdout), "");
+    assert!(text(&output.stderr).contains("/nowhere/pid"));
+}
+
+#[test]
 fn nsexec_forwards_signals() {
     let script = "trap 'exit 42' USR1; echo ready; while :; do sleep 0.05; done";
     let mut child = Command::new(CR)

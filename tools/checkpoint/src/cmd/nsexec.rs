@@ -77,7 +77,9 @@ pub struct Args {
     #[arg(short = 't')]
     devpts: bool,
 
-    /// Create the namespaces with clone(2) rather than unshare(2)
+    /// Create the namespaces with clone(2) rather than unshare(2): cr waits for the command
+    ///
+    /// Implied by -p, -z and --setsid.
     #[arg(short)]
     clone: bool,
 
@@ -109,10 +111,10 @@ pub fn run(args: Args) -> Result {
             "the first process of a pid namespace is 1: -p and -z exclude each other",
         ));
     }
-    let forks = args.clone || args.pid || args.chosen.is_some() || args.setsid;
-    match forks {
-        true => args.run_in_child(),
-        false => args.run_here(),
+    if args.clone || args.pid || args.chosen.is_some() || args.setsid {
+        args.run_in_child()
+    } else {
+        args.run_here()
     }
 }
 
@@ -136,7 +138,8 @@ impl Args {
     fn run_here(self) -> Result {
         self.admit(std::process::id() as i32)?;
         let ids = ids();
-        self.unshare(self.namespaces())?;
+        let all = self.namespaces();
+        sys::unshare(all).with_context(|| format!("cannot make {}", place(all)))?;
         Err(self.execute(ids))
     }
 
@@ -145,18 +148,9 @@ impl Args {
         let all = self.namespaces();
         let ids = ids();
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        // A child can only be created into a pid namespace, or after the user namespace that
-        // owns it was.
-        let cloned = match self.clone {
-            true => all,
-            false => all & libc::CLONE_NEWPID,
-        };
-        self.unshare(all & !cloned)?;
-        if !self.clone && self.user {
-            namespace::map_root(ids.0, ids.1)?;
-        }
-        let child = sys::fork(cloned, self.chosen)
-            .with_context(|| format!("cannot create a process in {}", place(cloned)))?;
+        // We stay outside of all of them, so that a container shares none with us.
+        let child = sys::fork(all, self.chosen)
+            .with_context(|| format!("cannot create a process in {}", place(all)))?;
         if child == 0 {
             drop(write);
             let error = match self.wait_for_parent(read) {
@@ -168,23 +162,18 @@ impl Args {
         }
         drop(read);
         let signals = Signals::collect(None)?;
-        let admitted = self.admit(child);
-        if admitted.is_ok() {
-            File::from(write).write_all(b"1")?;
-            self.let_go()?;
-        }
+        let admitted = self.let_in(child, write);
         let end = signals.wait(child)?;
         self.tidy(child);
         admitted?;
         Ok(end.imitate())
     }
 
-    fn unshare(&self, flags: c_int) -> Result<()> {
-        if flags == 0 {
-            return Ok(());
-        }
-        sys::unshare(flags).with_context(|| format!("cannot make {}", place(flags)))?;
-        Ok(())
+    /// Lets the child go on, once it is admitted; it ends if it is not.
+    fn let_in(&self, child: i32, write: OwnedFd) -> Result<()> {
+        self.admit(child)?;
+        File::from(write).write_all(b"1")?;
+        self.let_go()
     }
 
     /// Waits until our parent has written the pid and moved us; fails if it could not.
@@ -248,8 +237,7 @@ impl Args {
     }
 
     fn prepare(&self, ids: (u32, u32)) -> Result<()> {
-        let forked = self.clone || self.pid || self.chosen.is_some() || self.setsid;
-        if self.user && (self.clone || !forked) {
+        if self.user {
             namespace::map_root(ids.0, ids.1)?;
         }
         if self.setsid {

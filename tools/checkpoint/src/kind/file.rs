@@ -5,6 +5,7 @@
 use super::check_bits;
 use super::check_one_of;
 use super::list;
+use super::may;
 use super::must;
 use super::no_object;
 use super::object;
@@ -29,6 +30,7 @@ use crate::format::file::TtyFile;
 use crate::format::Record;
 use crate::format::Value;
 use crate::format::RECORD_ALIGN;
+use crate::names;
 
 /// What a descriptor can stand for: a new kind of open file is a new entry.
 const OPEN_FILES: &[u16] = &[
@@ -164,10 +166,10 @@ impl Kind for TtyFile {
     object!();
 
     fn references(&self, _tail: &[u8]) -> Vec<Reference> {
-        if self.end == file::TTY_HUNG_UP {
-            return Vec::new();
-        }
-        vec![must("pty", self.pty, &[Pty::KIND])]
+        vec![match self.end {
+            file::TTY_HUNG_UP => may("pty", self.pty, &[]),
+            _ => must("pty", self.pty, &[Pty::KIND]),
+        }]
     }
 
     fn check(&self) -> Result<()> {
@@ -187,15 +189,23 @@ impl Kind for Pty {
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
         let mut fields = vec![("path", tail.path(self.path, "path")?)];
         let ends = [
-            (&self.slave, "slave_read", "slave_raw"),
-            (&self.master, "master_read", "master_raw"),
+            (&self.slave, "slave_read", "slave_lines", "slave_raw"),
+            (&self.master, "master_read", "master_lines", "master_raw"),
         ];
 
-        for (queue, read, raw) in ends {
-            fields.push((read, Value::Bytes(tail.bytes(queue.read as usize, read)?)));
-            tail.bytes(queue.read as usize, "ends of lines")?;
-            fields.push((raw, Value::Bytes(tail.bytes(queue.raw as usize, raw)?)));
+        for (queue, read, lines, raw) in ends {
+            for (name, len) in [(read, queue.read), (lines, queue.read), (raw, queue.raw)] {
+                fields.push((name, Value::Bytes(tail.bytes(len as usize, name)?)));
+            }
         }
         Ok(fields)
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, names::known(names::PTY_FLAGS))?;
+        for queue in [&self.slave, &self.master] {
+            check_bits("flags", queue.flags, names::known(names::TTY_QUEUE_FLAGS))?;
+        }
+        Ok(())
     }
 }
