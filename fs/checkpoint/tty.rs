@@ -64,8 +64,8 @@ use crate::sys::tty::READ_MAX;
 use crate::tree::Member;
 use crate::tree::Tree;
 use kernel::alloc::KVVec;
-use kernel::fmt;
 use kernel::fs::file::flags;
+use kernel::fs::File;
 use kernel::prelude::*;
 use kernel::str::CStr;
 use kernel::sync::new_mutex;
@@ -541,7 +541,7 @@ impl PtyEnds {
 }
 
 /// Opens the slave of a master.
-fn open_peer(master: &FileRef, flags: u32) -> Result<FileRef> {
+fn open_peer(master: &File, flags: u32) -> Result<FileRef> {
     exactly(sys::tty::open_peer(master, flags | flags::O_NOCTTY)?, flags)
 }
 
@@ -626,7 +626,7 @@ fn set_up(
     restart: &Restart,
     state: &Pty,
     parts: &Tail<'_>,
-    file: &FileRef,
+    file: &File,
     slave: &Tty,
 ) -> Result<Option<Kept>> {
     let Pty {

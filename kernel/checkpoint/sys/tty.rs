@@ -152,8 +152,8 @@ impl Tty {
     pub(crate) fn end(&self) -> Option<End> {
         // SAFETY: The terminal is referenced, and so is its driver.
         match unsafe { bindings::checkpoint_pty_end(self.as_ptr()) } {
-            bindings::PTY_TYPE_MASTER => Some(End::Master),
-            bindings::PTY_TYPE_SLAVE => Some(End::Slave),
+            bindings::tty_driver_subtype_PTY_TYPE_MASTER => Some(End::Master),
+            bindings::tty_driver_subtype_PTY_TYPE_SLAVE => Some(End::Slave),
             _ => None,
         }
     }
@@ -368,16 +368,17 @@ impl Tty {
 
 /// Sets permissions, owner and group of an open file's name, as far as they differ from what they
 /// are now, with the rights of the running task.
-pub(crate) fn set_owner(file: &File, [mode, uid, gid]: [u32; 3], now: [u32; 3]) -> Result {
-    let mode = u16::try_from(mode)?;
+pub(crate) fn set_owner(file: &File, wanted: [u32; 3], now: [u32; 3]) -> Result {
+    let [mode, uid, gid] = wanted;
+    let [old_mode, old_uid, old_gid] = now;
 
     // SAFETY: The file is referenced; the functions check the rights.
     unsafe {
-        if [uid, gid] != [now[1], now[2]] {
+        if [uid, gid] != [old_uid, old_gid] {
             to_result(bindings::vfs_fchown(file.as_ptr(), uid, gid))?;
         }
-        if u32::from(mode) != now[0] {
-            to_result(bindings::vfs_fchmod(file.as_ptr(), mode))?;
+        if mode != old_mode {
+            to_result(bindings::vfs_fchmod(file.as_ptr(), mode.try_into()?))?;
         }
     }
     Ok(())
