@@ -234,7 +234,7 @@ fn class(what: Call, errno: Errno) -> Class {
     match (what, errno) {
         (_, Errno::OPNOTSUPP) => Class::Refused,
         (Call::Container(_), Errno::BUSY) => Class::Refused,
-        (Call::Restart, Errno::INVAL | Errno::BADMSG) => Class::BadImage,
+        (Call::Restart, Errno::INVAL | Errno::BADMSG | Errno::PIPE) => Class::BadImage,
         _ => Class::Failure,
     }
 }
@@ -256,6 +256,7 @@ fn reason(what: Call, errno: Errno) -> String {
         (Call::Subtree(_), Errno::BUSY) => "something of it does not stop".into(),
         (Call::Restart, Errno::OPNOTSUPP) => "this kernel does not support what is in it".into(),
         (Call::Restart, Errno::INVAL | Errno::BADMSG) => "the image is damaged".into(),
+        (Call::Restart, Errno::PIPE) => "the image is cut off".into(),
         (Call::Restart, Errno::EXIST) => "a process id of the image is in use".into(),
         (_, Errno::INTR) => "interrupted".into(),
         (_, errno) => io::Error::from(errno).to_string(),

@@ -8,7 +8,10 @@ use std::io;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -16,7 +19,6 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::HumanBytes;
 use indicatif::ProgressBar;
-use indicatif::ProgressState;
 use indicatif::ProgressStyle;
 use serde::Serialize;
 
@@ -28,6 +30,9 @@ use crate::store::LogTo;
 use crate::store::Sink;
 use crate::store::Target;
 use crate::wait::Signals;
+
+/// How often the progress is shown.
+const PROGRESS: Duration = Duration::from_millis(300);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -167,11 +172,9 @@ impl Request {
         // A file that is not complete must be removed whatever happens.
         let _signals = Signals::collect(None)?;
         let sink = Sink::open(&self.target, self.force)?;
-        let progress = progress(&sink)?;
+        let progress = Progress::start(&sink)?;
         let result = kernel::checkpoint(self.pid, sink.as_fd(), flags);
-        if let Some(progress) = progress {
-            progress.finish_and_clear();
-        }
+        drop(progress);
         let log = match &result {
             Ok((_, log)) => log,
             Err(failed) => &failed.log,
@@ -252,22 +255,41 @@ fn innermost_pid(status: &str) -> Option<i32> {
     line.split_whitespace().last()?.parse().ok()
 }
 
-/// Shows on a terminal how the image grows.
-fn progress(sink: &Sink) -> Result<Option<ProgressBar>> {
-    let Some(file) = sink.growing() else {
-        return Ok(None);
-    };
-    let file: Arc<File> = Arc::new(file?);
-    let size = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-        let len = file.metadata().map_or(0, |metadata| metadata.len());
-        let _ = write!(out, "{}", HumanBytes(len));
-    };
-    let style = ProgressStyle::with_template("{spinner} saved {size}")
-        .context("progress")?
-        .with_key("size", size);
-    let bar = ProgressBar::new_spinner().with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    Ok(Some(bar))
+/// Shows on a terminal how an image grows that takes longer, until it is dropped.
+struct Progress {
+    done: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    fn start(sink: &Sink) -> Result<Option<Progress>> {
+        let Some(file) = sink.growing() else {
+            return Ok(None);
+        };
+        let file: File = file?;
+        let style = ProgressStyle::with_template("{spinner} saved {bytes}").context("progress")?;
+        let (done, finished) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let bar = ProgressBar::new_spinner().with_style(style);
+            while finished.recv_timeout(PROGRESS) == Err(RecvTimeoutError::Timeout) {
+                bar.set_position(file.metadata().map_or(0, |metadata| metadata.len()));
+            }
+            bar.finish_and_clear();
+        });
+        Ok(Some(Progress {
+            done: Some(done),
+            thread: Some(thread),
+        }))
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.done.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Times and sizes for people: the unit is the end of each name.
