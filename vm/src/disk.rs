@@ -147,8 +147,8 @@ fn contents(folder: &Path) -> Result<u64> {
 /// Copy what is in a folder into another, with links, times and modes.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     run(Command::new("cp")
-        .args(["-a", "--sparse=auto", "-T"])
-        .arg(from)
+        .args(["-a", "-T"])
+        .arg(from.join("."))
         .arg(to))
 }
 
