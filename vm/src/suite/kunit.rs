@@ -85,3 +85,42 @@ fn split_time(line: &str) -> Option<(f64, &str)> {
     let (time, text) = line.strip_prefix('[')?.split_once("] ")?;
     Some((time.trim().parse().ok()?, text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glob::Pattern;
+
+    const LOG: &str = "\
+[    0.100000] KTAP version 1
+[    0.100001] 1..1
+[    0.100002]     KTAP version 1
+[    0.100003]     # Subtest: checkpoint_format
+[    0.100004]     # module: checkpoint
+[    0.100005]     1..3
+[    0.200000]     ok 1 round_trip
+[    0.200001]     # sizes: ASSERTION FAILED at format.rs:7
+[    0.300000]     not ok 2 sizes
+[    0.400000]     ok 3 big_endian # SKIP not here
+[    0.400001] # checkpoint_format: pass:1 fail:1 skip:1 total:3
+[    0.400002] not ok 1 checkpoint_format";
+
+    fn count(pattern: &str) -> (usize, usize, usize) {
+        let log: Vec<String> = LOG.lines().map(str::to_owned).collect();
+        let mut report = Report::default();
+        let wanted = Wanted(Pattern::new(pattern).expect("a pattern"));
+        assert_eq!(tell_results(&log, &wanted, &mut report), 3);
+        report.counts()
+    }
+
+    #[test]
+    fn tests_are_counted_and_suites_are_not() {
+        assert_eq!(count("*"), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_suite_and_a_test_can_be_chosen() {
+        assert_eq!(count("checkpoint_*"), (1, 1, 1));
+        assert_eq!(count("sizes"), (0, 1, 0));
+    }
+}
