@@ -542,7 +542,9 @@ impl PtyEnds {
 
 /// Opens the slave of a master.
 fn open_peer(master: &File, flags: u32) -> Result<FileRef> {
-    exactly(sys::tty::open_peer(master, flags | flags::O_NOCTTY)?, flags)
+    let path = sys::tty::slave_path(master)?;
+
+    exactly(path.open_here(flags | flags::O_NOCTTY)?, flags)
 }
 
 /// An image can ask for a combination of flags that no system call gives.
@@ -652,7 +654,7 @@ fn set_up(
     let line = u8::try_from(line).map_err(|_| EINVAL)?;
     let status = u8::try_from(pktstatus).map_err(|_| EINVAL)?;
     let cc = *cc.first_chunk::<NCCS>().ok_or(EINVAL)?;
-    let by_name = sys::tty::open_peer(file, flags::O_PATH)?;
+    let by_name = sys::tty::slave_path(file)?.open_here(flags::O_PATH)?;
 
     sys::tty::set_owner(&by_name, [mode, uid, gid], slave.owner()?).map_err(|errno| {
         restart.log.error(

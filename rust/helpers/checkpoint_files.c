@@ -172,12 +172,18 @@ rust_helper_checkpoint_pty_file(struct tty_struct *master)
 	return priv && file_ref_get(&priv->file->f_ref) ? priv->file : NULL;
 }
 
-/* A descriptor for the slave of a master, or an errno. */
-__rust_helper int rust_helper_checkpoint_open_peer(struct file *master, int flags)
+/* Where the slave of a master is, with references; see ptm_open_peer_file(). */
+__rust_helper int rust_helper_checkpoint_pts_path(struct file *master,
+						  struct path *path)
 {
 	struct tty_file_private *priv = master->private_data;
+	struct vfsmount *mnt = devpts_mntget(master, priv->tty->driver_data);
 
-	return ptm_open_peer(master, priv->tty, flags);
+	if (IS_ERR(mnt))
+		return PTR_ERR(mnt);
+	path->mnt = mnt;
+	path->dentry = dget(priv->tty->link->driver_data);
+	return 0;
 }
 
 __rust_helper bool

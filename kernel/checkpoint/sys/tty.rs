@@ -5,9 +5,9 @@
 //! C headers: [`include/linux/tty.h`](srctree/include/linux/tty.h),
 //! [`include/linux/tty_buffer.h`](srctree/include/linux/tty_buffer.h)
 
-use super::fdtable;
 use super::file;
 use super::file::FileRef;
+use super::file::Path;
 use super::freeze::Frozen;
 use super::ns::PidNs;
 use core::ptr;
@@ -99,14 +99,17 @@ pub(crate) fn is_hung_up(file: &File) -> bool {
     unsafe { bindings::tty_hung_up_p(file.as_ptr()) != 0 }
 }
 
-/// Opens the slave of a master, whatever name it has.
-pub(crate) fn open_peer(master: &File, flags: u32) -> Result<FileRef> {
+/// Where the slave of a master is, below the /dev/pts that belongs to it.
+pub(crate) fn slave_path(master: &File) -> Result<Path> {
+    let mut path = bindings::path::default();
+
     if Tty::of(master).and_then(|tty| tty.end()) != Some(End::Master) {
         return Err(EINVAL);
     }
-    // SAFETY: The file is referenced and of a terminal, a master. The function gives a new
-    // descriptor of the running task or an errno.
-    fdtable::take(unsafe { bindings::checkpoint_open_peer(master.as_ptr(), flags as i32) })
+    // SAFETY: The file is referenced and of a terminal, an open master, whose slave has a name.
+    to_result(unsafe { bindings::checkpoint_pts_path(master.as_ptr(), &raw mut path) })?;
+    // SAFETY: The helper has taken the references.
+    Ok(unsafe { Path::from_raw(path) })
 }
 
 /// Takes the controlling terminal away from the running process.
