@@ -29,7 +29,7 @@ record! {
         pub exe: ObjRef,
         /// prctl(PR_SET_DUMPABLE).
         pub dumpable: u32,
-        /// Bytes of auxiliary vector in the tail.
+        /// Words of auxiliary vector in the tail.
         pub auxv: u32,
         /// Architecture state; meaning by [`super::Header::machine`].
         pub arch: [u64; 3],

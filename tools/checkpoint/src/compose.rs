@@ -219,7 +219,7 @@ impl Composer {
         let mm = self.object(
             Mm {
                 exe: file,
-                auxv: 16,
+                auxv: 2,
                 ..zeroed()
             },
             [0u64, 0].as_bytes(),

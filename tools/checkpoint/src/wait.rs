@@ -112,8 +112,11 @@ fn reap(child: Pid, all: bool) -> Result<Option<End>> {
     // A restored root may send its parent any signal at its end, or none: __WALL.
     let options = WaitOptions::NOHANG | WaitOptions::from_bits_retain(libc::__WALL as u32);
     loop {
-        let target = if all { None } else { Some(child) };
-        match rustix::process::waitpid(target, options) {
+        let ended = match all {
+            true => rustix::process::wait(options),
+            false => rustix::process::waitpid(Some(child), options),
+        };
+        match ended {
             Ok(Some((pid, status))) if pid == child => {
                 if let Some(end) = end(status) {
                     return Ok(Some(end));

@@ -32,11 +32,7 @@ impl Kind for Mm {
     }
 
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
-        let word = size_of::<u64>() as u32;
-        if self.auxv % word != 0 {
-            return Err(format!("{} bytes are not an auxiliary vector", self.auxv));
-        }
-        let auxv = tail.list::<u64>(self.auxv / word, "auxiliary vector")?;
+        let auxv = tail.list::<u64>(self.auxv, "words of auxiliary vector")?;
         Ok(vec![("auxv", list(auxv))])
     }
 }
