@@ -20,59 +20,41 @@
 //!
 //! C sources: `drivers/tty/pty.c`, `drivers/tty/n_tty.c`
 
+#[path = "tty/pty.rs"]
+mod pty;
+#[path = "tty/tail.rs"]
+mod tail;
+
+pub(crate) use self::pty::restore_pty;
+pub(crate) use self::pty::PtyEnds;
+
 use super::path;
 use super::path::path_name;
 use super::FileKind;
 use crate::error::Result;
 use crate::format::file::Pty;
 use crate::format::file::TtyFile;
-use crate::format::file::TtyQueue;
-use crate::format::file::PTY_EXCLUSIVE;
-use crate::format::file::PTY_LOCKED;
-use crate::format::file::PTY_OPENED;
-use crate::format::file::PTY_PACKET;
 use crate::format::file::TTY_CONTROLLING;
 use crate::format::file::TTY_HUNG_UP;
 use crate::format::file::TTY_MASTER;
-use crate::format::file::TTY_QUEUE_ERASING;
-use crate::format::file::TTY_QUEUE_LNEXT;
-use crate::format::file::TTY_QUEUE_PUSH;
-use crate::format::file::TTY_QUEUE_STOPPED;
-use crate::format::file::TTY_QUEUE_TCO_STOPPED;
 use crate::format::file::TTY_SLAVE;
 use crate::format::header;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image::RawRecord;
-use crate::object::Class;
 use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::fdtable::Files;
 use crate::sys::file::FileRef;
-use crate::sys::file::Path;
 use crate::sys::freeze::Frozen;
-use crate::sys::kept::Kept;
 use crate::sys::tty::End;
 use crate::sys::tty::Flag;
-use crate::sys::tty::Received;
-use crate::sys::tty::Termios;
 use crate::sys::tty::Tty;
-use crate::sys::tty::NCCS;
-use crate::sys::tty::RAW_MAX;
-use crate::sys::tty::READ_MAX;
 use crate::tree::Member;
 use crate::tree::Tree;
-use kernel::alloc::KVVec;
 use kernel::fs::file::flags;
-use kernel::fs::File;
 use kernel::prelude::*;
-use kernel::str::CStr;
-use kernel::sync::new_mutex;
-use kernel::sync::Arc;
-use kernel::sync::Mutex;
-use kernel::time::delay::fsleep;
-use kernel::time::Delta;
 
 /// The row of the table of kinds.
 pub(crate) const KIND: FileKind = FileKind {
@@ -83,16 +65,17 @@ pub(crate) const KIND: FileKind = FileKind {
     restore,
 };
 
+/// The flags that a file of a terminal can have.
+const FLAGS: u32 = flags::O_ACCMODE
+    | flags::O_APPEND
+    | flags::O_NONBLOCK
+    | flags::O_SYNC
+    | flags::O_LARGEFILE
+    | flags::O_NOFOLLOW
+    | flags::O_CLOEXEC;
+
 /// Device number of /dev/tty.
 const DEV_TTY: u32 = 5 << 20;
-
-/// Bits of permissions.
-const S_IALLUGO: u32 = 0o7777;
-
-/// How often, and in which distance, the number of a pseudo-terminal is asked for that somebody
-/// has, who may be another part of this restart that looks for its own.
-const TRIES: u32 = 50;
-const PAUSE_MS: i64 = 20;
 
 fn is_tty(file: &FileRef) -> bool {
     sys::tty::is_tty(file)
@@ -121,7 +104,7 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     };
     let state = TtyFile {
         open,
-        pty: save_pty(saver, &slave, &master)?,
+        pty: pty::save(saver, &slave, &master)?,
         end,
     };
 
@@ -179,123 +162,6 @@ fn has(tree: &Tree, file: &FileRef) -> Result<bool> {
     Ok(false)
 }
 
-/// Saves both ends of a pseudo-terminal, unless it is known already.
-fn save_pty(saver: &mut Saver<'_>, slave: &Tty, file: &FileRef) -> Result<ObjRef> {
-    if let Some(number) = saver.objects.refer(Class::Pty, slave.key()) {
-        return Ok(number);
-    }
-    let master = slave.other().ok_or(EINVAL)?;
-    let path = saver.path_name(&Path::of(file))?;
-    let (received, sent) = (
-        received(saver, slave, file)?,
-        received(saver, &master, file)?,
-    );
-    let Termios {
-        flags,
-        line,
-        cc,
-        speed,
-    } = slave.termios();
-    let mut padded = [0; 32];
-
-    for (to, from) in padded.iter_mut().zip(cc) {
-        *to = from;
-    }
-    let [mode, uid, gid] = slave.owner()?;
-    let (session, foreground) = slave.session_in(&saver.ns);
-    let (packet, status) = master.packet();
-    let state = Pty {
-        index: slave.index(),
-        flags: bits([
-            (PTY_LOCKED, master.flag(Flag::Locked)),
-            (PTY_PACKET, packet),
-            (PTY_EXCLUSIVE, slave.flag(Flag::Exclusive)),
-            (
-                PTY_OPENED,
-                master.flag(Flag::OtherClosed) || slave.count() > 1,
-            ),
-        ]),
-        pktstatus: u32::from(status),
-        master_flags: super::save_open(saver, file)?.flags,
-        mode,
-        uid,
-        gid,
-        session,
-        foreground,
-        winsize: slave.winsize(),
-        termios: flags,
-        line: u32::from(line),
-        speed,
-        cc: padded,
-        slave: queue(slave, &received),
-        master: queue(&master, &sent),
-        path: len(path.to_bytes()),
-    };
-    let tail = [
-        path.to_bytes(),
-        &received.read,
-        &received.ends,
-        &received.raw,
-        &sent.read,
-        &sent.ends,
-        &sent.raw,
-    ];
-    let number = saver.out.object(&state, &tail)?;
-
-    saver.objects.insert(Class::Pty, slave.key(), number)?;
-    Ok(number)
-}
-
-/// What an end has received. Refuses what the record does not hold.
-fn received(saver: &Saver<'_>, tty: &Tty, file: &FileRef) -> Result<Received> {
-    if tty.has_locked_termios() {
-        return Err(saver.refuse(fmt!(
-            "{}: a terminal with locked settings (TIOCSLCKTRMIOS)",
-            &*saver.name_of(file)
-        )));
-    }
-    tty.received().map_err(|errno| {
-        let what = match errno {
-            EOPNOTSUPP => "a terminal with a line discipline other than N_TTY",
-            EBUSY => "a terminal that has not echoed all of what was typed",
-            _ => return errno.into(),
-        };
-
-        saver.refuse(fmt!("{}: {what}", &*saver.name_of(file)))
-    })
-}
-
-fn queue(tty: &Tty, received: &Received) -> TtyQueue {
-    let (stopped, tco_stopped) = tty.stopped();
-
-    TtyQueue {
-        read: len(&received.read),
-        canon: received.canon,
-        raw: len(&received.raw),
-        column: received.column,
-        canon_column: received.canon_column,
-        flags: bits([
-            (TTY_QUEUE_LNEXT, received.lnext),
-            (TTY_QUEUE_ERASING, received.erasing),
-            (TTY_QUEUE_PUSH, received.push),
-            (TTY_QUEUE_STOPPED, stopped),
-            (TTY_QUEUE_TCO_STOPPED, tco_stopped),
-        ]),
-    }
-}
-
-/// The bits whose condition holds.
-fn bits<const N: usize>(bits: [(u32, bool); N]) -> u32 {
-    bits.into_iter()
-        .filter(|&(_, on)| on)
-        .fold(0, |all, (bit, _)| all | bit)
-}
-
-/// The length of something short.
-fn len(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
-}
-
 /// Whether an end of the pair that this file belongs to is open outside of the tree: leak
 /// detection.
 pub(crate) fn is_shared_outside(saver: &Saver<'_>, file: &FileRef) -> bool {
@@ -328,142 +194,17 @@ pub(crate) fn save_ctty(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> 
         )));
     };
 
-    save_pty(saver, &slave, &master)
-}
-
-/// The parts of the tail of a [`Pty`].
-struct Tail<'a> {
-    path: &'a [u8],
-    slave: QueueTail<'a>,
-    master: QueueTail<'a>,
-}
-
-struct QueueTail<'a> {
-    read: &'a [u8],
-    ends: &'a [u8],
-    raw: &'a [u8],
-}
-
-/// Takes `len` bytes off the front.
-fn take<'a>(bytes: &mut &'a [u8], len: u32) -> Result<&'a [u8]> {
-    let len = usize::try_from(len).map_err(|_| EINVAL)?;
-    let (head, rest) = bytes.split_at_checked(len).ok_or(EINVAL)?;
-
-    *bytes = rest;
-    Ok(head)
-}
-
-impl<'a> QueueTail<'a> {
-    fn split(queue: &TtyQueue, tail: &mut &'a [u8]) -> Result<Self> {
-        let parts = Self {
-            read: take(tail, queue.read)?,
-            ends: take(tail, queue.read)?,
-            raw: take(tail, queue.raw)?,
-        };
-        let known = TTY_QUEUE_LNEXT
-            | TTY_QUEUE_ERASING
-            | TTY_QUEUE_PUSH
-            | TTY_QUEUE_STOPPED
-            | TTY_QUEUE_TCO_STOPPED;
-
-        if parts.read.len() > READ_MAX
-            || parts.raw.len() > RAW_MAX
-            || parts.ends.iter().any(|&end| end > 1)
-            || queue.canon > queue.read
-            || queue.flags & !known != 0
-        {
-            return Err(EINVAL.into());
-        }
-        Ok(parts)
-    }
-
-    fn received(&self, queue: &TtyQueue) -> Result<Received> {
-        let TtyQueue {
-            read: _,
-            canon,
-            raw: _,
-            column,
-            canon_column,
-            flags,
-        } = *queue;
-
-        Ok(Received {
-            read: copy(self.read)?,
-            ends: copy(self.ends)?,
-            canon,
-            column,
-            canon_column,
-            lnext: flags & TTY_QUEUE_LNEXT != 0,
-            erasing: flags & TTY_QUEUE_ERASING != 0,
-            push: flags & TTY_QUEUE_PUSH != 0,
-            raw: copy(self.raw)?,
-        })
-    }
-}
-
-fn copy(bytes: &[u8]) -> Result<KVVec<u8>> {
-    let mut copy = KVVec::new();
-
-    copy.extend_from_slice(bytes, GFP_KERNEL)?;
-    Ok(copy)
-}
-
-impl<'a> Tail<'a> {
-    /// Splits a tail. `EINVAL`: it has another length than the record says, or what stands in it
-    /// cannot be.
-    fn split(state: &Pty, mut tail: &'a [u8]) -> Result<Self> {
-        let parts = Self {
-            path: take(&mut tail, state.path)?,
-            slave: QueueTail::split(&state.slave, &mut tail)?,
-            master: QueueTail::split(&state.master, &mut tail)?,
-        };
-
-        path_name(parts.path)?;
-        match tail {
-            [] => Ok(parts),
-            _ => Err(EINVAL.into()),
-        }
-    }
+    pty::save(saver, &slave, &master)
 }
 
 /// Checks a record of a pseudo-terminal or of an end before anything is made of it.
 pub(crate) fn check(record: &RawRecord<'_>, kind_of: &dyn Fn(ObjRef) -> Option<u16>) -> Result {
     if record.kind == Pty::KIND {
-        check_pty(record)
+        tail::check(record)
     } else {
         check_end(record, kind_of)
     }
 }
-
-fn check_pty(record: &RawRecord<'_>) -> Result {
-    let (state, tail) = record.parse::<Pty>()?;
-    let known = PTY_LOCKED | PTY_PACKET | PTY_EXCLUSIVE | PTY_OPENED;
-
-    if state.flags & !known != 0
-        || i32::try_from(state.index).is_err()
-        || u8::try_from(state.pktstatus).is_err()
-        || u8::try_from(state.line).is_err()
-        || state.mode & !S_IALLUGO != 0
-        || state.session < 0
-        || state.foreground < 0
-        || state.winsize.iter().any(|&n| u16::try_from(n).is_err())
-        || state.cc.iter().skip(NCCS).any(|&c| c != 0)
-        || state.master_flags & !FLAGS != 0
-    {
-        return Err(EINVAL.into());
-    }
-    Tail::split(&state, tail)?;
-    Ok(())
-}
-
-/// The flags that a file of a terminal can have.
-const FLAGS: u32 = flags::O_ACCMODE
-    | flags::O_APPEND
-    | flags::O_NONBLOCK
-    | flags::O_SYNC
-    | flags::O_LARGEFILE
-    | flags::O_NOFOLLOW
-    | flags::O_CLOEXEC;
 
 fn check_end(record: &RawRecord<'_>, kind_of: &dyn Fn(ObjRef) -> Option<u16>) -> Result {
     let (state, tail) = record.parse::<TtyFile>()?;
@@ -480,223 +221,12 @@ fn check_end(record: &RawRecord<'_>, kind_of: &dyn Fn(ObjRef) -> Option<u16>) ->
     Ok(())
 }
 
-/// Both ends of a pseudo-terminal. It keeps them open.
-#[pin_data]
-pub(crate) struct PtyEnds {
-    slave: Tty,
-    session: i32,
-    foreground: i32,
-    /// Held while the slave is opened, which its lock and TIOCEXCL would forbid.
-    #[pin]
-    opening: Mutex<()>,
-    /// The slave; none if it has never been open.
-    _open: Option<Kept>,
-    master: Kept,
-}
-
-impl PtyEnds {
-    /// The master. It is open already, and only once.
-    fn master(&self, flags: u32) -> Result<FileRef> {
-        let file = self.master.file();
-
-        sys::pipe::set_flags(&file, flags);
-        exactly(file, flags)
-    }
-
-    /// Opens the slave with `open`, past its lock.
-    fn open(&self, open: impl FnOnce() -> Result<FileRef>) -> Result<FileRef> {
-        let master = self.slave.other().ok_or(EINVAL)?;
-        let _guard = self.opening.lock();
-        let locked = master.flag(Flag::Locked);
-        let exclusive = self.slave.flag(Flag::Exclusive);
-
-        master.set_flag(Flag::Locked, false);
-        self.slave.set_flag(Flag::Exclusive, false);
-        let file = open();
-
-        master.set_flag(Flag::Locked, locked);
-        self.slave.set_flag(Flag::Exclusive, exclusive);
-        file
-    }
-
-    fn slave(&self, flags: u32) -> Result<FileRef> {
-        self.open(|| open_peer(&self.master, flags))
-    }
-
-    /// The slave by the name of /dev/tty, which only those can use whose controlling terminal it
-    /// is. Somebody else may have the file now: then it has its own name.
-    fn controlling(&self, restart: &Restart, flags: u32) -> Result<FileRef> {
-        if Tty::current().is_none_or(|tty| tty.key() != self.slave.key()) {
-            return self.slave(flags);
-        }
-        self.open(|| {
-            let file = restart.root().open(c"/dev/tty", flags | flags::O_NOCTTY)?;
-
-            if Tty::of(&file).is_none_or(|tty| tty.key() != self.slave.key()) {
-                return Err(EINVAL.into());
-            }
-            exactly(file, flags)
-        })
-    }
-}
-
-/// Opens the slave of a master.
-fn open_peer(master: &File, flags: u32) -> Result<FileRef> {
-    let path = sys::tty::slave_path(master)?;
-
-    exactly(path.open_here(flags | flags::O_NOCTTY)?, flags)
-}
-
-/// An image can ask for a combination of flags that no system call gives.
-fn exactly(file: FileRef, flags: u32) -> Result<FileRef> {
-    if file.flags() != flags {
-        return Err(EINVAL.into());
-    }
-    Ok(file)
-}
-
-/// Opens the master of a new pseudo-terminal.
-fn open_master(restart: &Restart, name: &CStr, flags: u32) -> Result<(Kept, Tty)> {
-    let file = restart
-        .root()
-        .open(name, flags | flags::O_NOCTTY)
-        .map(Kept::new)
-        .map_err(|errno| restart.log.error(errno, fmt!("{name}: cannot open it")))?;
-    let master = Tty::of(&file).filter(|tty| tty.end() == Some(End::Master));
-    let slave = master.and_then(|master| master.other()).ok_or_else(|| {
-        restart.log.error(
-            EINVAL,
-            fmt!("{name}: it gives no pseudo-terminals any more"),
-        )
-    })?;
-
-    Ok((file, slave))
-}
-
-/// Opens the master of the pseudo-terminal with that number.
-///
-/// The kernel gives the lowest number that is free, so that all below it are taken meanwhile.
-fn open_numbered(restart: &Restart, name: &CStr, flags: u32, index: u32) -> Result<(Kept, Tty)> {
-    for _ in 0..TRIES {
-        let mut lower = KVVec::new();
-
-        loop {
-            let (master, slave) = open_master(restart, name, flags)?;
-
-            if slave.index() == index {
-                return Ok((master, slave));
-            }
-            if slave.index() > index {
-                break;
-            }
-            lower.push(master, GFP_KERNEL)?;
-        }
-        drop(lower);
-        fsleep(Delta::from_millis(PAUSE_MS));
-    }
-    Err(restart
-        .log
-        .error(EBUSY, fmt!("pseudo-terminal {index}: it is in use")))
-}
-
-/// Makes a pseudo-terminal as it was.
-pub(crate) fn restore_pty(restart: &Restart, number: ObjRef) -> Result<Arc<PtyEnds>> {
-    let (state, tail) = restart.record::<Pty>(number)?;
-    let parts = Tail::split(&state, tail)?;
-    let name = path_name(parts.path)?;
-    let (file, slave) = open_numbered(restart, &name, state.master_flags, state.index)?;
-    let open = set_up(restart, &state, &parts, &file, &slave)?;
-
-    Ok(Arc::pin_init(
-        pin_init!(PtyEnds {
-            slave,
-            session: state.session,
-            foreground: state.foreground,
-            opening <- new_mutex!(()),
-            _open: open,
-            master: file,
-        }),
-        GFP_KERNEL,
-    )?)
-}
-
-/// Gives a new pseudo-terminal its state; gives the open slave, if it has been open before.
-///
-/// The settings come first, since what was received must not be looked at with others; packet mode
-/// comes after the settings, whose change it would report; the lock comes last.
-fn set_up(
-    restart: &Restart,
-    state: &Pty,
-    parts: &Tail<'_>,
-    file: &File,
-    slave: &Tty,
-) -> Result<Option<Kept>> {
-    let Pty {
-        index: _,
-        flags,
-        pktstatus,
-        master_flags: _,
-        mode,
-        uid,
-        gid,
-        session: _,
-        foreground: _,
-        winsize,
-        termios,
-        line,
-        speed,
-        cc,
-        slave: slave_queue,
-        master: master_queue,
-        path: _,
-    } = *state;
-    let master = slave.other().ok_or(EINVAL)?;
-    let line = u8::try_from(line).map_err(|_| EINVAL)?;
-    let status = u8::try_from(pktstatus).map_err(|_| EINVAL)?;
-    let cc = *cc.first_chunk::<NCCS>().ok_or(EINVAL)?;
-    let by_name = sys::tty::slave_path(file)?.open_here(flags::O_PATH)?;
-
-    sys::tty::set_owner(&by_name, [mode, uid, gid], slave.owner()?).map_err(|errno| {
-        restart.log.error(
-            errno,
-            fmt!("pseudo-terminal {}: permissions and owner", state.index),
-        )
-    })?;
-    master.set_flag(Flag::Locked, false);
-    let open = match flags & PTY_OPENED {
-        0 => None,
-        _ => Some(Kept::new(open_peer(file, flags::O_RDWR)?)),
-    };
-
-    slave.set_termios(&Termios {
-        flags: termios,
-        line,
-        cc,
-        speed,
-    })?;
-    slave.set_winsize(&winsize)?;
-    for (tty, queue, tail) in [
-        (slave, slave_queue, &parts.slave),
-        (&master, master_queue, &parts.master),
-    ] {
-        tty.set_stopped(
-            queue.flags & TTY_QUEUE_STOPPED != 0,
-            queue.flags & TTY_QUEUE_TCO_STOPPED != 0,
-        );
-        tty.receive(&tail.received(&queue)?)?;
-    }
-    master.set_packet(flags & PTY_PACKET != 0, status)?;
-    slave.set_flag(Flag::Exclusive, flags & PTY_EXCLUSIVE != 0);
-    master.set_flag(Flag::Locked, flags & PTY_LOCKED != 0);
-    Ok(open)
-}
-
 /// A file of a terminal that was hung up: the slave of a new one whose master is closed.
 fn hung_up(restart: &Restart, flags: u32) -> Result<FileRef> {
-    let (master, slave) = open_master(restart, c"/dev/ptmx", flags::O_RDWR)?;
+    let (master, slave) = pty::open_master(restart, c"/dev/ptmx", flags::O_RDWR)?;
 
     slave.other().ok_or(EINVAL)?.set_flag(Flag::Locked, false);
-    let file = open_peer(&master, flags)?;
+    let file = pty::open_slave(&master, flags)?;
 
     drop(master);
     Ok(file)
