@@ -182,3 +182,61 @@ pub(crate) fn restore_item(restart: &Restart, record: &RawRecord<'_>) -> Result 
     }
     Ok(())
 }
+
+#[cfg(CONFIG_CHECKPOINT_KUNIT_TEST)]
+#[kunit_tests(checkpoint_eventpoll)]
+mod tests {
+    use super::*;
+    use crate::image::Reader;
+    use crate::image::Writer;
+
+    const EPOLLIN: u32 = 1;
+    const EPOLLONESHOT: u32 = 1 << 30;
+
+    fn is_good(change: impl FnOnce(&mut EpollItem), kinds: [u16; 2]) -> bool {
+        let mut writer = Writer::new();
+        let mut item = EpollItem {
+            epoll: ObjRef(1),
+            file: ObjRef(2),
+            fd: 7,
+            events: EPOLLIN | EPOLLONESHOT,
+            data: 1,
+            disarmed: 0,
+            reserved: 0,
+        };
+        let kind_of = |object: ObjRef| kinds.get(object.0.checked_sub(1)? as usize).copied();
+
+        change(&mut item);
+        writer.record(&item, &[]).is_ok()
+            && matches!(
+                Reader::new(writer.bytes()).next_record(),
+                Ok(Some(record)) if check(&record, &kind_of).is_ok()
+            )
+    }
+
+    #[test]
+    fn takes_what_it_was_given() {
+        assert!(is_good(|_| (), [EpollFile::KIND; 2]));
+        assert!(is_good(
+            |item| {
+                item.events = EPOLLONESHOT;
+                item.disarmed = 1;
+            },
+            [EpollFile::KIND; 2]
+        ));
+    }
+
+    #[test]
+    fn refuses_what_cannot_be() {
+        assert!(!is_good(|_| (), [EpollItem::KIND, EpollFile::KIND]));
+        assert!(!is_good(|_| (), [EpollFile::KIND, EpollItem::KIND]));
+        assert!(!is_good(|item| item.file = ObjRef(3), [EpollFile::KIND; 2]));
+        assert!(!is_good(|item| item.fd = u32::MAX, [EpollFile::KIND; 2]));
+        assert!(!is_good(|item| item.disarmed = 1, [EpollFile::KIND; 2]));
+        assert!(!is_good(
+            |item| item.events = EPOLLONESHOT,
+            [EpollFile::KIND; 2]
+        ));
+        assert!(!is_good(|item| item.reserved = 1, [EpollFile::KIND; 2]));
+    }
+}

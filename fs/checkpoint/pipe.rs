@@ -409,3 +409,108 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     }
     Ok(file)
 }
+
+#[cfg(CONFIG_CHECKPOINT_KUNIT_TEST)]
+#[kunit_tests(checkpoint_pipe)]
+mod tests {
+    use super::*;
+    use crate::image::Reader;
+    use crate::image::Writer;
+    use zerocopy::FromZeros;
+
+    const PATH: &[u8] = b"/tmp/fifo\0\0\0\0\0\0\0";
+
+    fn buf(len: u32, packet: u32) -> PipeBuf {
+        PipeBuf { len, packet }
+    }
+
+    /// Checks a record; what it refers to is of the kind `behind`.
+    fn is_good<T: Record>(state: &T, tail: &[&[u8]], behind: u16) -> bool {
+        let mut writer = Writer::new();
+
+        writer.object(state, tail).is_ok()
+            && matches!(
+                Reader::new(writer.bytes()).next_record(),
+                Ok(Some(record)) if check(&record, &|_| Some(behind)).is_ok()
+            )
+    }
+
+    fn is_good_pipe(change: impl FnOnce(&mut Pipe), path: &[u8], bufs: &[PipeBuf]) -> bool {
+        let mut state = Pipe {
+            capacity: 1 << 16,
+            path: 9,
+            bufs: 2,
+            bytes: 5,
+        };
+
+        change(&mut state);
+        is_good(&state, &[path, bufs.as_bytes(), b"hello"], 0)
+    }
+
+    #[test]
+    fn takes_what_it_was_given() {
+        assert!(is_good_pipe(|_| (), PATH, &[buf(2, 0), buf(3, 1)]));
+        assert!(is_good_pipe(|p| p.path = 0, b"", &[buf(2, 0), buf(3, 1)]));
+    }
+
+    #[test]
+    fn refuses_buffers_that_cannot_be() {
+        for bufs in [
+            [buf(2, 0), buf(2, 0)],
+            [buf(0, 0), buf(5, 0)],
+            [buf(2, 0), buf(3, 2)],
+            [buf(u32::MAX, 0), buf(6, 0)],
+        ] {
+            assert!(!is_good_pipe(|_| (), PATH, &bufs));
+        }
+        assert!(!is_good_pipe(|_| (), PATH, &[buf(5, 0)]));
+    }
+
+    #[test]
+    fn refuses_a_size_that_cannot_be() {
+        for capacity in [0, 1, 3 << 12, u32::MAX] {
+            assert!(!is_good_pipe(
+                |p| p.capacity = capacity,
+                PATH,
+                &[buf(2, 0), buf(3, 0)]
+            ));
+        }
+        // A page has one buffer only.
+        assert!(!is_good_pipe(
+            |p| p.capacity = 1 << sys::page::SHIFT,
+            PATH,
+            &[buf(2, 0), buf(3, 0)]
+        ));
+    }
+
+    #[test]
+    fn refuses_a_path_that_cannot_be() {
+        for path in [
+            b"tmp/fifo1\0\0\0\0\0\0\0".as_slice(),
+            b"/tmp\0fifo\0\0\0\0\0\0\0",
+            b"/tmp/fifo\0\0\0\0\0\0x",
+        ] {
+            assert!(!is_good_pipe(|_| (), path, &[buf(2, 0), buf(3, 0)]));
+        }
+    }
+
+    #[test]
+    fn checks_an_end() {
+        let end = |flags, unseen| PipeFile {
+            open: crate::format::file::OpenFile {
+                flags,
+                ..FromZeros::new_zeroed()
+            },
+            pipe: ObjRef(1),
+            unseen,
+        };
+
+        assert!(is_good(&end(flags::O_RDONLY, 1), &[], Pipe::KIND));
+        assert!(!is_good(&end(flags::O_RDONLY, 1), &[b"x"], Pipe::KIND));
+        assert!(!is_good(&end(flags::O_RDONLY, 1), &[], PipeFile::KIND));
+        assert!(!is_good(&end(flags::O_WRONLY, 1), &[], Pipe::KIND));
+        assert!(!is_good(&end(flags::O_RDONLY, 2), &[], Pipe::KIND));
+        assert!(!is_good(&end(flags::O_ACCMODE, 0), &[], Pipe::KIND));
+        assert!(!is_good(&end(flags::O_NOATIME, 0), &[], Pipe::KIND));
+    }
+}
