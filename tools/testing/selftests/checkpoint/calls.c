@@ -2,6 +2,7 @@
 /* What the two system calls accept, refuse, and leave behind. */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -168,24 +169,33 @@ static void no_log_drive(struct cr_run *run)
 }
 
 /* An image that cannot be written costs the tree nothing. */
-static void full_disk_drive(struct cr_run *run)
+static void unwritable_drive(struct cr_run *run)
 {
-	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	struct rlimit limit = { .rlim_cur = 20000, .rlim_max = RLIM_INFINITY };
+	int n = open(run_path(run, "image"), O_WRONLY | O_CREAT | O_CLOEXEC,
+		     0600);
 	int fds[2];
 
-	if (!start(run) || pipe2(fds, O_CLOEXEC))
-		return cr_failed(run, "no pipe");
-	expect(run, "a full disk",
-	       checkpoint(run->root, full, CHECKPOINT_SUBTREE, -1), ENOSPC);
-	expect(run, "a full disk, to be killed",
-	       checkpoint(run->root, full,
-			  CHECKPOINT_SUBTREE | CHECKPOINT_KILL, -1), ENOSPC);
+	if (!start(run) || n < 0 || pipe2(fds, O_CLOEXEC))
+		return cr_failed(run, "no image or no pipe");
+	/* There is room for the metadata, and for little more. */
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	expect(run, "an image that is too large",
+	       checkpoint(run->root, n, CHECKPOINT_SUBTREE, -1), EFBIG);
+	if (lseek(n, 0, SEEK_SET))
+		cr_failed(run, "cannot rewind");
+	expect(run, "an image that is too large, of a tree to be killed",
+	       checkpoint(run->root, n, CHECKPOINT_SUBTREE | CHECKPOINT_KILL,
+			  -1), EFBIG);
+	limit.rlim_cur = RLIM_INFINITY;
+	setrlimit(RLIMIT_FSIZE, &limit);
 	signal(SIGPIPE, SIG_IGN);
 	close(fds[0]);
 	expect(run, "a broken pipe",
 	       checkpoint(run->root, fds[1], CHECKPOINT_SUBTREE, -1), EPIPE);
 	close(fds[1]);
-	close(full);
+	close(n);
 	cr_check(run, CR_AFTER);
 }
 
@@ -473,7 +483,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "call." name, modes, tree_setup, tree_check, .drive = how }
 	DRIVEN("arguments", CR_SUBTREE, arguments_drive),
 	DRIVEN("no_log", CR_SUBTREE, no_log_drive),
-	DRIVEN("full_disk", CR_SUBTREE, full_disk_drive),
+	DRIVEN("unwritable", CR_SUBTREE, unwritable_drive),
 	DRIVEN("stream", CR_SUBTREE, stream_drive),
 	DRIVEN("restart_twice", CR_TREE, twice_drive),
 	DRIVEN("again_and_again", CR_TREE, again_drive),
