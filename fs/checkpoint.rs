@@ -18,6 +18,8 @@ pub(crate) mod path;
 pub(crate) mod pipe;
 #[path = "checkpoint/table.rs"]
 pub(crate) mod table;
+#[path = "checkpoint/tty.rs"]
+pub(crate) mod tty;
 
 use crate::error::Result;
 use crate::format::file as format;
@@ -50,7 +52,13 @@ pub(crate) struct FileKind {
 }
 
 /// Every kind of file that can be saved. The first row that says yes takes the file.
-pub(crate) static KINDS: &[FileKind] = &[pipe::KIND, eventfd::KIND, eventpoll::KIND, path::KIND];
+pub(crate) static KINDS: &[FileKind] = &[
+    pipe::KIND,
+    eventfd::KIND,
+    eventpoll::KIND,
+    tty::KIND,
+    path::KIND,
+];
 
 /// Saves an open file, unless it is known already, and counts the reference.
 pub(crate) fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
@@ -102,6 +110,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Optio
     let is_object = match record.kind {
         format::PathFile::KIND => path::check(record).map(|()| true),
         format::PipeFile::KIND | format::Pipe::KIND => pipe::check(record, kind_of).map(|()| true),
+        format::TtyFile::KIND | format::Pty::KIND => tty::check(record, kind_of).map(|()| true),
         format::EventFile::KIND => eventfd::check(record, kind_of).map(|()| true),
         format::EpollFile::KIND => eventpoll::check(record, kind_of).map(|()| true),
         format::EpollItem::KIND => eventpoll::check(record, kind_of).map(|()| false),
@@ -128,19 +137,25 @@ const FLAGS: u32 = kernel::fs::file::flags::O_ACCMODE
     | kernel::fs::file::flags::O_PATH
     | kernel::fs::file::flags::O_CLOEXEC;
 
+/// `__FMODE_EXEC` in `f_flags`.
+const FMODE_EXEC: u32 = 0x20;
+
 /// Saves what every open file has.
 pub(crate) fn save_open(saver: &Saver<'_>, file: &FileRef) -> Result<OpenFile> {
     let status = sys::file::status(file);
 
-    if status.flags & !FLAGS != 0 {
+    // Whoever opens it in order to execute it has a flag that is the kernel's own.
+    let flags = status.flags & !FMODE_EXEC;
+
+    if flags & !FLAGS != 0 {
         return Err(saver.refuse(fmt!(
             "{}: open with flags that are not supported: {:#o}",
             &*saver.name_of(file),
-            status.flags & !FLAGS
+            flags & !FLAGS
         )));
     }
     Ok(OpenFile {
-        flags: status.flags,
+        flags,
         reserved: 0,
         pos: status.pos,
         hint: 0,
@@ -178,6 +193,14 @@ pub(crate) fn check_leaks(saver: &Saver<'_>) -> Result {
             sys::file::key(file),
             sys::file::count(file).saturating_sub(1),
         )?;
+    }
+    for file in &saver.files {
+        if pipe::is_shared_outside(&saver.objects, file) || tty::is_shared_outside(saver, file) {
+            return Err(saver.log.error(
+                EBUSY,
+                fmt!("{}: an end is open outside of the container", &*saver.name_of(file)),
+            ));
+        }
     }
     for table in &saver.tables {
         compare(

@@ -21,8 +21,10 @@ pub(crate) mod vma;
 pub(crate) use self::pages::Pages;
 
 use crate::error::Result;
+use crate::format::file::PathFile;
 use crate::format::memory as format;
 use crate::format::ObjRef;
+use crate::format::Record;
 use crate::fs;
 use crate::image::RawRecord;
 use crate::object::Class;
@@ -45,6 +47,9 @@ const FLAGS: u64 = 0x1ff << bindings::MMF_DUMPABLE_BITS
     | 1 << bindings::MMF_HAS_MDWE
     | 1 << bindings::MMF_HAS_MDWE_NO_INHERIT
     | 1 << bindings::MMF_TOPDOWN;
+
+/// PR_SET_MDWE, which cannot be taken back.
+const MDWE: u64 = 1 << bindings::MMF_HAS_MDWE | 1 << bindings::MMF_HAS_MDWE_NO_INHERIT;
 
 /// The bits that tell what the kernel has done with the address space, which no program can see.
 const FLAGS_IGNORED: u64 = 0x3
@@ -111,7 +116,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
 
     if state.flags & !FLAGS != 0
         || state.def_flags != 0
-        || !kind_of(state.exe).is_some_and(fs::is_file)
+        || kind_of(state.exe) != Some(PathFile::KIND)
         || state.dumpable > 2
         || state.auxv as usize != AUXV_WORDS
         || state.arch != [0; 3]
@@ -142,7 +147,7 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         vdso,
         vdso_crc,
         exe,
-        dumpable,
+        dumpable: _,
         auxv: _,
         arch: _,
     } = state;
@@ -157,13 +162,19 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
             ),
         ));
     }
+    if !sys::mm::layout_fits(&layout, mmap_base, mmap_legacy_base) {
+        return Err(restart
+            .log
+            .error(EINVAL, fmt!("object {}: its addresses make no sense", number.0)));
+    }
     mm.set_exe(&restart.file(exe)?)?;
     vma::restore_all(restart, number)?;
     mm.set_state(&sys::mm::State {
         layout,
         mmap_base,
         mmap_legacy_base,
-        flags: (mm.state().flags & !FLAGS) | flags,
+        // What the restarter denies itself it denies its children (PR_SET_MDWE).
+        flags: (mm.state().flags & (!FLAGS | MDWE)) | flags,
         def_flags: 0,
         vdso,
         auxv,
@@ -172,6 +183,5 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
     if mm.state().vdso != vdso {
         return Err(EINVAL.into());
     }
-    sys::mm::set_dumpable(dumpable);
     Ok(())
 }

@@ -20,6 +20,7 @@ use crate::save::Saver;
 use crate::sys;
 use crate::sys::file::FileRef;
 use crate::sys::file::Path;
+use kernel::bindings;
 use kernel::prelude::*;
 use kernel::str::CString;
 
@@ -42,15 +43,21 @@ const S_IFCHR: u32 = 0o020000;
 const DEVICES: [u32; 5] = [3, 5, 7, 8, 9];
 const MINOR_BITS: u32 = 20;
 
+fn is_memory(rdev: u32) -> bool {
+    rdev >> MINOR_BITS == 1 && DEVICES.contains(&(rdev & ((1 << MINOR_BITS) - 1)))
+}
+
+/// Terminals: virtual consoles and serial lines, /dev/tty and /dev/console, pseudo-terminals.
+fn is_tty(rdev: u32) -> bool {
+    matches!(rdev >> MINOR_BITS, 4 | 5 | 136..=143)
+}
+
 fn is_path(file: &FileRef) -> bool {
     let status = sys::file::status(file);
 
     match status.mode & S_IFMT {
         S_IFREG | S_IFDIR => sys::file::is_on_disk(file),
-        S_IFCHR => {
-            status.rdev >> MINOR_BITS == 1
-                && DEVICES.contains(&(status.rdev & ((1 << MINOR_BITS) - 1)))
-        }
+        S_IFCHR => is_memory(status.rdev),
         _ => false,
     }
 }
@@ -80,7 +87,8 @@ pub(super) fn check(record: &RawRecord<'_>) -> Result {
     super::open_flags(&state.open)?;
     path_name(tail)?;
     match state.mode & S_IFMT {
-        S_IFREG | S_IFDIR | S_IFCHR if state.open.pos >= 0 => Ok(()),
+        S_IFREG | S_IFDIR if state.open.pos >= 0 => Ok(()),
+        S_IFCHR if state.open.pos >= 0 && (is_memory(state.rdev) || is_tty(state.rdev)) => Ok(()),
         _ => Err(EINVAL.into()),
     }
 }
@@ -90,7 +98,7 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     let PathFile { open, mode, rdev } = state;
     let flags = super::open_flags(&open)?;
     let name = path_name(tail)?;
-    let file = restart.root().open(&name, flags).map_err(|errno| {
+    let file = restart.root().open(&name, flags | bindings::O_NOCTTY).map_err(|errno| {
         restart.log.error(errno, fmt!("{}: cannot open it", &*name))
     })?;
     let status = sys::file::status(&file);

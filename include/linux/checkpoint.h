@@ -17,6 +17,9 @@ struct rlimit;
 struct task_struct;
 struct tty_struct;
 
+/* ipc/sem.c: whether the exit of @task would change a semaphore (SEM_UNDO) */
+bool checkpoint_has_semundo(struct task_struct *task);
+
 /* kernel/sys.c */
 int do_prlimit(struct task_struct *tsk, unsigned int resource,
 	       struct rlimit *new_rlim, struct rlimit *old_rlim);

@@ -17,6 +17,7 @@
 #include <linux/file.h>
 #include <linux/filelock.h>
 #include <linux/fs_struct.h>
+#include <linux/fsnotify.h>
 #include <linux/init_task.h>
 #include <linux/ipc_namespace.h>
 #include <linux/ksm.h>
@@ -55,7 +56,8 @@
 /* Constants that bindgen cannot see through their casts. */
 enum {
 	checkpoint_FMODE_STREAM = (__force unsigned int)FMODE_STREAM,
-	checkpoint_FMODE_PATH = (__force unsigned int)FMODE_PATH,
+	checkpoint_FMODE_READ = (__force unsigned int)FMODE_READ,
+	checkpoint_FMODE_WRITE = (__force unsigned int)FMODE_WRITE,
 	checkpoint_FOLL_FORCE = FOLL_FORCE,
 	checkpoint_FOLL_WRITE = FOLL_WRITE,
 };

@@ -287,3 +287,136 @@ pub(crate) fn all<T: FromBytes + Copy>(tail: &[u8], count: u32) -> Result<KVVec<
         _ => Err(EINVAL.into()),
     }
 }
+
+#[cfg(CONFIG_CHECKPOINT_KUNIT_TEST)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+#[kunit_tests(checkpoint_image)]
+mod tests {
+    use super::*;
+    use crate::format::End;
+
+    /// Metadata of one record without an object and two objects with tails.
+    fn metadata() -> Result<Writer> {
+        let mut writer = Writer::new();
+        let end = End {
+            objects: 2,
+            tasks: 0,
+        };
+
+        writer.record(&end, &[])?;
+        writer.object(&end, &[b"abc", b"de"])?;
+        writer.object(&end, &[b"12345678"])?;
+        Ok(writer)
+    }
+
+    #[test]
+    fn what_is_written_is_read() -> core::result::Result<(), kernel::error::Error> {
+        let writer = metadata().map_err(|error| error.errno())?;
+        let mut reader = Reader::new(writer.bytes());
+        let mut seen = 0u32;
+
+        while let Some(record) = reader.next_record().map_err(|error| error.errno())? {
+            let (end, tail) = record.parse::<End>().map_err(|error| error.errno())?;
+
+            assert_eq!(end.objects, 2);
+            assert_eq!(record.object, ObjRef(seen));
+            assert_eq!(
+                tail,
+                [b"".as_slice(), b"abcde", b"12345678"][seen as usize]
+            );
+            seen = seen.saturating_add(1);
+        }
+        assert_eq!(seen, 3);
+        assert_eq!(writer.objects(), 2);
+        assert_eq!(reader.position(), writer.bytes().len());
+        Ok(())
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() -> core::result::Result<(), kernel::error::Error> {
+        let writer = metadata().map_err(|error| error.errno())?;
+        let bytes = writer.bytes();
+        // Where a record ends, nothing is missing.
+        let ends = [0, 24, 24 + 32, bytes.len()];
+
+        for len in 0..bytes.len() {
+            let mut reader = Reader::new(&bytes[..len]);
+            let result = loop {
+                match reader.next_record() {
+                    Ok(Some(_)) => (),
+                    Ok(None) => break true,
+                    Err(_) => break false,
+                }
+            };
+
+            assert_eq!(result, ends.contains(&len));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn padding_and_reserved_fields_are_zero() -> core::result::Result<(), kernel::error::Error> {
+        let writer = metadata().map_err(|error| error.errno())?;
+
+        // The padding of the second record, and the reserved field of the first.
+        for position in [24 + 16 + 8 + 5, 12] {
+            let mut bytes = Bytes::new();
+
+            bytes.extend_from_slice(writer.bytes(), GFP_KERNEL)?;
+            bytes[position] = 1;
+            let mut reader = Reader::new(&bytes);
+            let broken = (0..3).any(|_| reader.next_record().is_err());
+
+            assert!(broken);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_record_of_another_kind_is_not_parsed() -> core::result::Result<(), kernel::error::Error> {
+        let writer = metadata().map_err(|error| error.errno())?;
+        let mut reader = Reader::new(writer.bytes());
+        let record = reader
+            .next_record()
+            .map_err(|error| error.errno())?
+            .ok_or(EINVAL)?;
+
+        assert!(record.parse::<crate::format::Failure>().is_err());
+        assert!(record.parse::<crate::format::task::Task>().is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn counts_have_to_match_the_tail() {
+        assert!(all::<u32>(&[0; 8], 2).is_ok());
+        assert!(all::<u32>(&[0; 8], 1).is_err());
+        assert!(all::<u32>(&[0; 8], 3).is_err());
+        assert!(all::<u64>(&[0; 8], u32::MAX).is_err());
+    }
+
+    #[test]
+    fn padding_goes_up_to_a_page() {
+        let page = sys::page::SIZE as u64;
+
+        assert!(padding(0).is_ok_and(|n| n == 0));
+        assert!(padding(1).is_ok_and(|n| n as u64 == page - 1));
+        assert!(padding(page).is_ok_and(|n| n == 0));
+        assert!(padding(u64::MAX).is_err());
+    }
+
+    #[test]
+    fn a_header_is_sealed_by_its_crc() -> core::result::Result<(), kernel::error::Error> {
+        let writer = metadata().map_err(|error| error.errno())?;
+        let mut header = crate::save::new_header(header::MODE_SUBTREE, sys::time::now());
+
+        seal(&mut header, writer.bytes());
+        assert!(check_header(&header).is_ok());
+        for (index, _) in header.as_bytes().iter().enumerate() {
+            let mut damaged = header;
+
+            damaged.as_mut_bytes()[index] ^= 0x10;
+            assert!(check_header(&damaged).is_err());
+        }
+        Ok(())
+    }
+}

@@ -93,3 +93,48 @@ impl ObjectTable {
             .map_or(0, |object| object.references)
     }
 }
+
+#[cfg(CONFIG_CHECKPOINT_KUNIT_TEST)]
+#[kunit_tests(checkpoint_object)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_counted() -> core::result::Result<(), kernel::error::Error> {
+        let mut table = ObjectTable::new();
+
+        assert!(table.refer(Class::File, 0x1000).is_none());
+        table
+            .insert(Class::File, 0x1000, ObjRef(7))
+            .map_err(|error| error.errno())?;
+        assert_eq!(table.references(Class::File, 0x1000), 1);
+        assert_eq!(table.refer(Class::File, 0x1000), Some(ObjRef(7)));
+        assert_eq!(table.find(Class::File, 0x1000), Some(ObjRef(7)));
+        assert_eq!(table.references(Class::File, 0x1000), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn classes_have_addresses_of_their_own() -> core::result::Result<(), kernel::error::Error> {
+        let mut table = ObjectTable::new();
+
+        table
+            .insert(Class::File, 0x1000, ObjRef(1))
+            .map_err(|error| error.errno())?;
+        assert!(table.refer(Class::Mm, 0x1000).is_none());
+        assert_eq!(table.references(Class::Mm, 0x1000), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn an_object_is_inserted_once() -> core::result::Result<(), kernel::error::Error> {
+        let mut table = ObjectTable::new();
+
+        table
+            .insert(Class::Pipe, 8, ObjRef(1))
+            .map_err(|error| error.errno())?;
+        assert!(table.insert(Class::Pipe, 8, ObjRef(2)).is_err());
+        assert_eq!(table.find(Class::Pipe, 8), Some(ObjRef(1)));
+        Ok(())
+    }
+}

@@ -25,6 +25,7 @@ use crate::image::RawRecord;
 use crate::image::Reader;
 use crate::log::Log;
 use crate::mm;
+use crate::sys;
 use crate::sys::stream::InStream;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
@@ -53,6 +54,10 @@ pub(crate) struct TaskPlan {
     pub(crate) tid: i32,
     /// Who makes it: the leader of a thread, the parent of a process, nobody for the root.
     pub(crate) creator: Option<u32>,
+    /// Its address space.
+    pub(crate) mm: ObjRef,
+    /// Its namespaces, which are those of the root.
+    pub(crate) namespaces: ObjRef,
     /// Whether it is the leader of its process.
     pub(crate) is_leader: bool,
     /// Whether it has ended.
@@ -134,6 +139,7 @@ impl Plan {
         let mut position = 0;
         let result = loop {
             match reader.next_record() {
+                _ if sys::task::is_dying() => break Err(EINTR.into()),
                 Ok(None) => break Ok(()),
                 Ok(Some(record)) => {
                     if let Err(error) = self.add(&record, &mut checker) {
@@ -148,7 +154,6 @@ impl Plan {
         self.bytes = bytes;
         result
             .and_then(|()| checker.finish(&self.header, self.objects.len(), self.tasks.len()))
-            .and_then(|()| self.check_vmas_cover_pages())
             .map_err(|error| {
                 log.error(
                     error.errno(),
@@ -164,7 +169,12 @@ impl Plan {
         // The second of each pair rises: records and tasks of one owner keep their order.
         self.created.sort_unstable();
         self.belonging.sort_unstable();
-        Ok(())
+        self.check_vmas_cover_pages().map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image is not valid: it has pages where no memory is mapped"),
+            )
+        })
     }
 
     /// The tasks that a task makes, in their order.
@@ -289,10 +299,10 @@ impl Plan {
                 continue;
             }
             let mut vmas = self
-                .records::<memory::Vma>()
+                .belonging::<memory::Vma>(map.owner)
                 .filter_map(|vma| vma.parse::<memory::Vma>().ok())
                 .map(|(vma, _)| vma)
-                .filter(|vma| vma.mm == map.owner && holds_pages(vma))
+                .filter(holds_pages)
                 .peekable();
 
             for run in &runs {
@@ -322,7 +332,7 @@ fn run_end(run: &memory::PageRun) -> u64 {
 
 fn holds_pages(vma: &memory::Vma) -> bool {
     matches!(vma.kind, memory::VMA_ANON | memory::VMA_FILE)
-        && vma.flags & memory::VMA_MAYSHARE == 0
+        && vma.flags & (memory::VMA_MAYSHARE | memory::VMA_DROPPABLE) == 0
 }
 
 /// What has to be remembered from one record to the next.
@@ -335,6 +345,7 @@ struct Checker {
     tids: RBTree<i32, u32>,
     owned: RBTree<ObjRef, ()>,
     last_vma: Option<(ObjRef, u64)>,
+    last_map: ObjRef,
 }
 
 impl Checker {
@@ -348,6 +359,7 @@ impl Checker {
             tids: RBTree::new(),
             owned: RBTree::new(),
             last_vma: None,
+            last_map: ObjRef::NONE,
         }
     }
 
@@ -389,7 +401,7 @@ impl Checker {
                 return object(record);
             }
             task::Process::KIND => {
-                self.process = Some((record.object, crate::task::process::check(record)?));
+                self.process = Some((record.object, crate::task::process::check(record, kind_of)?));
                 return object(record);
             }
             task::Task::KIND => {
@@ -430,7 +442,14 @@ impl Checker {
             }
             memory::Vma::KIND => self.check_vma(record, kind_of)?,
             memory::PageMap::KIND => {
-                self.data = mm::pages::check(record, kind_of, self.data)?;
+                let (owner, data) = mm::pages::check(record, kind_of, self.data)?;
+
+                // One map for each owner, in the order of their numbers.
+                if owner <= self.last_map {
+                    return Err(EINVAL.into());
+                }
+                self.data = data;
+                self.last_map = owner;
                 ObjRef::NONE
             }
             _ => return fs::check(record, kind_of),
@@ -476,9 +495,8 @@ impl Checker {
         let is_zombie = state.flags & task::TASK_ZOMBIE != 0;
         let is = |object: ObjRef, kind| kind_of(object) == Some(kind);
 
-        crate::task::check(&state, self.mode)?;
-        if !tail.is_empty()
-            || !is(state.process, task::Process::KIND)
+        crate::task::check(&state, tail, self.mode)?;
+        if !is(state.process, task::Process::KIND)
             || !is(state.creds, task::Creds::KIND)
             || (!is_zombie
                 && (!is(state.namespaces, namespace::Namespaces::KIND)
@@ -491,6 +509,16 @@ impl Checker {
             return Err(EINVAL.into());
         }
         let creator = self.creator(&state, index, tasks)?;
+        let owns_mm = self.is_first(state.mm)?;
+        let parent = creator.and_then(|creator| tasks.get(creator as usize));
+
+        // What is shared with somebody else than the creator could not be made.
+        if !is_zombie && !owns_mm && parent.is_none_or(|parent| parent.mm != state.mm) {
+            return Err(EINVAL.into());
+        }
+        if !is_zombie && tasks.first().is_some_and(|root| root.namespaces != state.namespaces) {
+            return Err(EINVAL.into());
+        }
         let is_leader = self.leader.is_some_and(|(leader, _)| leader == index);
 
         if self.tids.get(&state.tid).is_some() {
@@ -511,7 +539,9 @@ impl Checker {
                 creator,
                 is_leader,
                 is_zombie,
-                owns_mm: self.is_first(state.mm)?,
+                owns_mm,
+                mm: state.mm,
+                namespaces: state.namespaces,
                 owns_files: self.is_first(state.files)?,
                 owns_fs: self.is_first(state.fs)?,
             },

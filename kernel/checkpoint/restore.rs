@@ -31,6 +31,7 @@ use crate::format::Record;
 use crate::fs;
 use crate::fs::pipe::PipeEnds;
 use crate::fs::table;
+use crate::fs::tty::PtyEnds;
 use crate::image::RawRecord;
 use crate::log::Log;
 use crate::mm;
@@ -79,6 +80,7 @@ const UNSUPPORTED: u64 = (bindings::RESTART_TASKSELF
 enum Built {
     File(FileRef),
     Pipe(Arc<PipeEnds>),
+    Pty(Arc<PtyEnds>),
     Mm(Arc<Mm>),
     Files(Arc<Files>),
     Fs(Arc<Fs>),
@@ -132,6 +134,8 @@ pub(crate) struct Restart {
     #[pin]
     error: Mutex<Option<Error>>,
     failed: Atomic<i32>,
+    /// Set when nothing can fail any more.
+    committed: Atomic<i32>,
     /// Tasks that have been made and are not through with this restart.
     alive: Atomic<i32>,
     #[pin]
@@ -175,6 +179,7 @@ impl Restart {
                 tasks <- new_mutex!(tasks),
                 error <- new_mutex!(None),
                 failed: Atomic::new(0),
+                committed: Atomic::new(0),
                 alive: Atomic::new(0),
                 born <- Step::new(),
                 build <- Gate::new(),
@@ -220,15 +225,11 @@ impl Restart {
 
     /// Ends the restart. Only the first error counts.
     fn fail(&self, error: Error) {
-        {
-            let mut first = self.error.lock();
-
-            if first.is_none() && self.failed.load(kernel::sync::atomic::Acquire) == 0 {
-                self.log.finish(&error);
-                *first = Some(error);
-            }
+        if self.committed.load(kernel::sync::atomic::Acquire) != 0 {
+            return;
         }
-        self.failed.store(1, kernel::sync::atomic::Release);
+        let first = self.failed.xchg(1, Full) == 0;
+
         for gate in [
             &self.born.all,
             &self.build,
@@ -240,6 +241,11 @@ impl Restart {
         }
         for slot in &self.slots {
             slot.done.open();
+        }
+        // The log may be slow: by now it keeps nobody.
+        if first {
+            self.log.finish(&error);
+            *self.error.lock() = Some(error);
         }
     }
 
@@ -325,6 +331,14 @@ impl Restart {
         }
     }
 
+    /// A pseudo-terminal.
+    pub(crate) fn pty(&self, number: ObjRef) -> Result<Arc<PtyEnds>> {
+        match self.obtain(number, || Ok(Built::Pty(fs::tty::restore_pty(self, number)?)))? {
+            Built::Pty(pty) => Ok(pty),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
     /// An object that its owner has made; the others wait for it.
     fn shared(&self, number: ObjRef, owner: bool, make: impl FnOnce() -> Result<Built>) -> Result<Built> {
         if owner {
@@ -380,6 +394,15 @@ pub(crate) fn restart(
             )
             .errno());
     }
+    // Pids are chosen: whoever may not do that need not make us read anything.
+    if !sys::cred::may_choose_pids() {
+        return Err(log
+            .error(
+                EPERM,
+                fmt!("you may not choose pids (CAP_CHECKPOINT_RESTORE)"),
+            )
+            .errno());
+    }
     let restart = Plan::read(&mut stream, &log)
         .and_then(|plan| Restart::new(plan, log.clone()))
         .map_err(|error| {
@@ -426,6 +449,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     for record in restart.plan.records::<EpollItem>() {
         fs::eventpoll::restore_item(restart, &record)?;
     }
+    set_limits(restart)?;
     set_registers(restart)?;
     restart.check_failed()?;
     commit(restart, flags)?;
@@ -460,7 +484,8 @@ fn spawn(restart: &Arc<Restart>, index: usize) -> Result<i32> {
         },
         body,
     )
-    .map_err(|errno| {
+    .map_err(|(errno, mut body)| {
+        body.done = true;
         let why = if errno == EEXIST {
             "the pid is taken"
         } else if errno == EPERM {
@@ -513,6 +538,9 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     }
     let shared = make_shared(restart, &plan)?;
 
+    if plan.is_leader {
+        prepare(restart, &plan)?;
+    }
     make_tasks(restart, index)?;
     restart.take(&restart.born);
     restart.pass(&restart.build)?;
@@ -557,9 +585,7 @@ fn make_shared(restart: &Restart, plan: &TaskPlan) -> Result<Shared> {
 
     match (mm, files, fs) {
         (Built::Mm(mm), Built::Files(files), Built::Fs(fs)) => {
-            if plan.is_leader && !plan.owns_mm {
-                mm.install()?;
-            }
+            // A process that shares the address space of its parent was made with it.
             files.install();
             fs.install();
             if plan.creator.is_none() {
@@ -569,6 +595,15 @@ fn make_shared(restart: &Restart, plan: &TaskPlan) -> Result<Shared> {
         }
         _ => Err(EINVAL.into()),
     }
+}
+
+/// Sets what threads and children get from the running process when they are made, or what setting
+/// later would take from them.
+fn prepare(restart: &Restart, plan: &TaskPlan) -> Result {
+    let (state, _) = restart.record::<format::Task>(plan.number)?;
+
+    task::process::prepare(restart, plan.process)?;
+    task::restore_handlers(restart, state.sighand)
 }
 
 /// Makes the threads and the children of the running task.
@@ -594,7 +629,6 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     }
     if plan.is_leader {
         task::process::restore(restart, plan.process)?;
-        task::restore_handlers(restart, state.sighand)?;
     }
     task::restore(restart, plan.number)?;
     task::restore_pending(restart, plan.number, false)?;
@@ -641,6 +675,16 @@ fn set_sessions(restart: &Restart) -> Result {
     Ok(())
 }
 
+/// Sets the resource limits of all processes, now that they have what may be beyond them.
+fn set_limits(restart: &Restart) -> Result {
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        if plan.is_leader && !plan.is_zombie {
+            task::process::set_limits(restart, &*restart.task(index)?, plan.process)?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads the content of all memory.
 fn read_pages(restart: &Restart, stream: &mut InStream) -> Result {
     let mut reader = PageReader::new(stream);
@@ -672,7 +716,7 @@ fn set_registers(restart: &Restart) -> Result {
         if plan.is_zombie {
             continue;
         }
-        let task = Frozen::waiting(restart.task(index)?);
+        let task = Frozen::waiting(restart.task(index)?)?;
 
         task::regs::restore(restart, &task, plan.number)?;
     }
@@ -699,7 +743,7 @@ fn commit(restart: &Restart, flags: u64) -> Result {
     }
     restart.zombies.open();
     for (task, exit_signal) in &zombies {
-        sys::clone::wait_zombie(task);
+        sys::clone::wait_zombie(task)?;
         sys::clone::keep(task, *exit_signal);
     }
     restart.release();
@@ -711,6 +755,9 @@ fn commit(restart: &Restart, flags: u64) -> Result {
             sys::freeze::trap(task);
         }
     }
+    restart
+        .committed
+        .store(1, kernel::sync::atomic::Release);
     restart.commit.open();
     Ok(())
 }

@@ -52,6 +52,8 @@ static LAST_ID: Atomic<i32> = Atomic::new(0);
 pub(crate) struct Saver<'a> {
     /// The log of the call.
     pub(crate) log: &'a Log,
+    /// All tasks.
+    pub(crate) tree: &'a Tree,
     /// The metadata so far.
     pub(crate) out: Writer,
     /// The objects so far.
@@ -117,7 +119,9 @@ impl Saver<'_> {
     /// A path as the restarter will see it.
     pub(crate) fn path_name(&self, path: &Path) -> Result<CString> {
         if path.is_unlinked() {
-            return Err(self.refuse(fmt!("a file or directory that it uses has been deleted")));
+            let name = Name(path.name(&self.root).ok());
+
+            return Err(self.refuse(fmt!("{}: it uses it, and it has been deleted", &*name)));
         }
         Ok(path.name(&self.root).map_err(|errno| {
             self.log.error(
@@ -266,6 +270,7 @@ fn save(
     let frozen = sys::time::now();
     let mut saver = Saver {
         log,
+        tree,
         out: Writer::new(),
         objects: ObjectTable::new(),
         root: Path::current_root(),
@@ -280,6 +285,12 @@ fn save(
         pages: mm::Pages::new(),
         who: tree::describe(root)?,
     };
+
+    if mode == header::MODE_SELF && tree.tasks().len() != 1 {
+        return Err(saver.refuse(fmt!(
+            "saves itself, but has other threads or children (save the tree from outside of it)"
+        )));
+    }
     let tasks = task::save_all(&mut saver, tree)?;
 
     fs::eventpoll::save_items(&mut saver)?;
@@ -300,7 +311,8 @@ fn root_proxy(tree: &Tree) -> Result<Proxy> {
     }
 }
 
-fn new_header(mode: u32, frozen: sys::time::Now) -> Header {
+/// A header that has not been sealed yet.
+pub(crate) fn new_header(mode: u32, frozen: sys::time::Now) -> Header {
     Header {
         magic: header::MAGIC,
         byte_order: header::BYTE_ORDER,

@@ -26,6 +26,7 @@ use crate::format::header;
 use crate::format::task as format;
 use crate::format::ObjRef;
 use crate::fs::table;
+use crate::image;
 use crate::mm;
 use crate::restore::Restart;
 use crate::save::Saver;
@@ -108,7 +109,10 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
         arch: [0; 4],
         reserved: [0; 1],
     };
-    let number = saver.out.object(&state, &[])?;
+    let affinity = sys::process::affinity(task)?;
+    let number = saver
+        .out
+        .object(&state, &[affinity.as_slice().as_bytes()])?;
 
     regs::save(saver, task, number)?;
     restart_block::save(saver, task, number)?;
@@ -147,8 +151,19 @@ fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree) -> Result {
     Ok(())
 }
 
+/// How many words of 64 CPUs the tail of a task has.
+fn affinity_words(tail: &[u8]) -> Result<u32> {
+    let words = tail.len() / size_of::<u64>();
+
+    if tail.len() % size_of::<u64>() != 0 || words > sys::process::AFFINITY_WORDS {
+        return Err(EINVAL.into());
+    }
+    Ok(u32::try_from(words).map_err(|_| EINVAL)?)
+}
+
 /// Checks a record of a task, before anything is made of it.
-pub(crate) fn check(state: &format::Task, mode: u32) -> Result {
+pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
+    affinity_words(tail)?;
     let known = format::TASK_RESTORE_SIGMASK
         | format::TASK_NO_NEW_PRIVS
         | format::TASK_ZOMBIE
@@ -161,7 +176,7 @@ pub(crate) fn check(state: &format::Task, mode: u32) -> Result {
         || state.arch != [0; 4]
         || state.reserved != [0; 1]
         || objects.iter().any(|object| object.is_none() != zombie)
-        || (state.flags & format::TASK_SELF != 0 && mode != header::MODE_SELF)
+        || (state.flags & format::TASK_SELF != 0 && mode == header::MODE_CONTAINER)
         || !(0..=sys::signal::SIGNALS as i32).contains(&state.pdeath_signal)
         || state.exit_code & !0xffff != 0
     {
@@ -172,7 +187,7 @@ pub(crate) fn check(state: &format::Task, mode: u32) -> Result {
 
 /// Sets those properties of the running task that can be refused. [`release`] sets the others.
 pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
-    let (state, _) = restart.record::<format::Task>(number)?;
+    let (state, affinity) = restart.record::<format::Task>(number)?;
     let format::Task {
         tid: _,
         process: _,
@@ -208,6 +223,16 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
         reserved: _,
     } = state;
 
+    if !affinity.is_empty() {
+        let cpus = image::split::<u64>(affinity, affinity_words(affinity)?)?.0;
+
+        sys::process::set_affinity(&cpus).map_err(|errno| {
+            restart.log.error(
+                errno,
+                fmt!("object {}: it is bound to CPUs that are not here", number.0),
+            )
+        })?;
+    }
     sys::process::set_scheduler(sched_policy, nice, rt_priority)?;
     sys::process::set_rseq((rseq, rseq_len, rseq_sig))?;
     restart_block::restore(restart, number)?;
@@ -220,7 +245,8 @@ pub(crate) fn release(restart: &Restart, number: ObjRef) -> Result {
     let (mm, _) = restart.record::<crate::format::memory::Mm>(state.mm)?;
 
     // Changing the credentials has reset it.
-    sys::mm::set_dumpable(mm.dumpable);
+    // 2 stands for what execve(2) gives a set-user-ID program: nobody can ask for it.
+    sys::mm::set_dumpable(if mm.dumpable == 1 { 1 } else { 0 });
     sys::process::set(&Snapshot {
         comm: state.comm,
         blocked: state.blocked,

@@ -102,10 +102,12 @@ pub(crate) fn freeze(root: &TaskRef, log: &Log) -> Result<Tree> {
     loop {
         let found = collect(root)?;
 
+        // Before, since nobody may stop the tasks of others; and when all of them have parked, since
+        // one may have become somebody else's on the way (a set-user-ID program).
+        check_rights(&found, log)?;
         if same(&found, &tasks) {
             return Ok(Tree { tasks });
         }
-        check_rights(&found, log)?;
         let mut old = core::mem::replace(&mut tasks, KVVec::with_capacity(found.len(), GFP_KERNEL)?);
         let mut freezing = KVVec::with_capacity(found.len(), GFP_KERNEL)?;
 

@@ -227,8 +227,12 @@ fn each_batch(
 }
 
 /// Checks a page map: runs in the order of their addresses, data in the order of the runs, from
-/// page number `data` on. Gives the number behind the last.
-pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>, data: u64) -> Result<u64> {
+/// page number `data` on. Gives the owner, and the number behind the last.
+pub(crate) fn check(
+    record: &RawRecord<'_>,
+    kind_of: KindOf<'_>,
+    data: u64,
+) -> Result<(ObjRef, u64)> {
     let (map, tail) = record.parse::<PageMap>()?;
     let mut free = 0;
     let mut data = data;
@@ -249,7 +253,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>, data: u64) -> R
     if free > u64::MAX >> SHIFT {
         return Err(EINVAL.into());
     }
-    Ok(data)
+    Ok((map.owner, data))
 }
 
 /// Reads page data into the memory that it belongs to, in the order of the page maps.

@@ -25,7 +25,7 @@ use kernel::fmt;
 use kernel::prelude::*;
 
 /// What the kernel and the image call each flag.
-const FLAGS: [(u64, u64); 20] = [
+const FLAGS: [(u64, u64); 21] = [
     (bits::READ, format::VMA_READ),
     (bits::WRITE, format::VMA_WRITE),
     (bits::EXEC, format::VMA_EXEC),
@@ -46,6 +46,7 @@ const FLAGS: [(u64, u64); 20] = [
     (bits::DONTDUMP, format::VMA_DONTDUMP),
     (bits::HUGEPAGE, format::VMA_HUGEPAGE),
     (bits::NOHUGEPAGE, format::VMA_NOHUGEPAGE),
+    (bits::DROPPABLE, format::VMA_DROPPABLE),
 ];
 
 /// Flags that are not kept, because they are no property of the mapping: whether a tracker has
@@ -92,7 +93,9 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
             return Ok(runs);
         };
 
-        if vma.special.is_none() && vma.flags & bits::MAYSHARE == 0 {
+        // Droppable pages count as dropped: they hold the state of random number generators,
+        // which must not give the same numbers twice.
+        if vma.special.is_none() && vma.flags & (bits::MAYSHARE | bits::DROPPABLE) == 0 {
             find_pages(saver, &guard, &vma, &mut runs)?;
         }
         // What a mapping refers to is saved without the lock: it takes other locks.

@@ -4,6 +4,7 @@
 #include <asm/syscall.h>
 
 #include "checkpoint_files.c"
+#include "../../kernel/futex/futex.h"
 
 __rust_helper void rust_helper_tasklist_read_lock(void)
 {
@@ -59,7 +60,23 @@ __rust_helper struct pt_regs *rust_helper_task_pt_regs(struct task_struct *task)
 
 __rust_helper int rust_helper_syscall_get_nr(struct task_struct *task)
 {
-	return syscall_get_nr(task, task_pt_regs(task));
+	int nr = -1;
+
+	if (try_get_task_stack(task)) {
+		nr = syscall_get_nr(task, task_pt_regs(task));
+		put_task_stack(task);
+	}
+	return nr;
+}
+
+__rust_helper void *rust_helper_checkpoint_get_stack(struct task_struct *task)
+{
+	return try_get_task_stack(task);
+}
+
+__rust_helper void rust_helper_checkpoint_put_stack(struct task_struct *task)
+{
+	put_task_stack(task);
 }
 
 __rust_helper struct pid *rust_helper_task_session(struct task_struct *task)
@@ -166,15 +183,6 @@ __rust_helper u64 rust_helper_task_compat_robust_list(struct task_struct *task)
 __rust_helper bool rust_helper_task_uses_syscall_dispatch(struct task_struct *task)
 {
 	return test_task_syscall_work(task, SYSCALL_USER_DISPATCH);
-}
-
-__rust_helper bool rust_helper_task_has_semundo(struct task_struct *task)
-{
-#ifdef CONFIG_SYSVIPC
-	return task->sysvsem.undo_list;
-#else
-	return false;
-#endif
 }
 
 __rust_helper bool rust_helper_task_has_itimer(struct task_struct *task)
@@ -351,6 +359,10 @@ __rust_helper u32 rust_helper_checkpoint_ipc_objects(struct task_struct *task)
 	if (task->nsproxy)
 		for (i = 0; i < 3; i++)
 			n += task->nsproxy->ipc_ns->ids[i].in_use;
+#ifdef CONFIG_POSIX_MQUEUE
+	if (task->nsproxy)
+		n += task->nsproxy->ipc_ns->mq_queues_count;
+#endif
 	task_unlock(task);
 #endif
 	return n;
@@ -392,6 +404,7 @@ __rust_helper void rust_helper_checkpoint_set_mm_flags(struct mm_struct *mm,
 {
 	__mm_flags_overwrite_word(mm, flags);
 	mm->def_flags = def_flags;
+	arch_checkpoint_init_mm(mm);
 }
 
 __rust_helper unsigned long rust_helper_checkpoint_task_size(void)
@@ -453,13 +466,15 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 {
 	const vm_flags_t by_prot = VM_READ | VM_WRITE | VM_EXEC | VM_MAYREAD |
 		VM_MAYWRITE | VM_MAYEXEC | VM_SHARED | VM_MAYSHARE | VM_ACCOUNT |
-		VM_SOFTDIRTY;
+		VM_SOFTDIRTY | VM_NORESERVE | VM_GROWSDOWN | VM_DROPPABLE;
 	unsigned long flags = MAP_FIXED_NOREPLACE, prot = 0, populate, got;
 	struct mm_struct *mm = current->mm;
 	vm_flags_t vm = *vm_flags;
 	LIST_HEAD(uf);
+	int ret;
 
-	flags |= vm & VM_MAYSHARE ? MAP_SHARED : MAP_PRIVATE;
+	flags |= vm & VM_MAYSHARE ? MAP_SHARED :
+		 vm & VM_DROPPABLE ? MAP_DROPPABLE : MAP_PRIVATE;
 	if (vm & VM_GROWSDOWN)
 		flags |= MAP_GROWSDOWN;
 	if (vm & VM_NORESERVE)
@@ -473,6 +488,13 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 	if (!can_do_mlock() && vm & VM_LOCKED)
 		return -EPERM;
 
+	ret = security_mmap_file(file, prot, flags);
+	if (!ret && file)
+		ret = fsnotify_mmap_perm(file, prot, (loff_t)pgoff << PAGE_SHIFT,
+					 len);
+	if (ret)
+		return ret;
+
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
 	got = do_mmap(file, addr, len, prot, flags,
@@ -483,9 +505,11 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 
 __rust_helper bool rust_helper_checkpoint_is_shared_anon(struct file *file)
 {
-	return shmem_mapping(file->f_mapping) && d_unlinked(file->f_path.dentry) &&
-	       file_inode(file)->i_sb->s_flags & SB_KERNMOUNT &&
-	       !strcmp(file->f_path.dentry->d_name.name, "dev/zero");
+	struct dentry *dentry = file->f_path.dentry;
+
+	/* Nobody could give a file in a file system a name with a slash. */
+	return shmem_mapping(file->f_mapping) && IS_ROOT(dentry) &&
+	       !strcmp(dentry->d_name.name, "dev/zero");
 }
 
 __rust_helper struct file *rust_helper_checkpoint_shared_anon(const u64 *size,
@@ -840,8 +864,12 @@ __rust_helper int rust_helper_checkpoint_set_rseq(unsigned long addr, u32 len,
 
 	if (!addr)
 		return 0;
-	if (len < CHECKPOINT_RSEQ_V1_SIZE || !IS_ALIGNED(addr, CHECKPOINT_RSEQ_V1_SIZE) ||
-	    !access_ok(rseq, len))
+	if (len < CHECKPOINT_RSEQ_V1_SIZE || !access_ok(rseq, len))
+		return -EINVAL;
+	if (len == CHECKPOINT_RSEQ_V1_SIZE ?
+	    !IS_ALIGNED(addr, CHECKPOINT_RSEQ_V1_SIZE) :
+	    !IS_ALIGNED(addr, rseq_alloc_align()) ||
+	    len < offsetof(struct rseq, end))
 		return -EINVAL;
 	current->rseq.usrptr = rseq;
 	current->rseq.len = len;
@@ -865,6 +893,7 @@ __rust_helper int rust_helper_checkpoint_set_pid(struct task_struct *task,
 						 bool make)
 {
 	struct pid *free[PIDTYPE_MAX] = {};
+	struct tty_struct *tty = NULL;
 	struct pid *pid;
 
 	if (make) {
@@ -880,15 +909,26 @@ __rust_helper int rust_helper_checkpoint_set_pid(struct task_struct *task,
 			return -ESRCH;
 	}
 	write_lock_irq(&tasklist_lock);
+	if (!task->sighand) {	/* It was killed, and is released. */
+		write_unlock_irq(&tasklist_lock);
+		if (make)
+			free_pid(pid);
+		put_pid(pid);
+		return -ESRCH;
+	}
 	if (task_pid_type(task, type) != pid)
 		change_pid(free, task, type, pid);
-	if (type == PIDTYPE_SID)
+	if (type == PIDTYPE_SID) {
 		task->signal->leader = pid == task_tgid(task);
+		spin_lock(&task->sighand->siglock);
+		tty = task->signal->tty;
+		task->signal->tty = NULL;
+		spin_unlock(&task->sighand->siglock);
+	}
 	write_unlock_irq(&tasklist_lock);
 	free_pids(free);
 	put_pid(pid);
-	if (type == PIDTYPE_SID)
-		proc_clear_tty(task);
+	tty_kref_put(tty);
 	return 0;
 }
 
@@ -904,6 +944,15 @@ __rust_helper s64 rust_helper_checkpoint_clock(int clock)
 	default:
 		return ktime_get_real_ns();
 	}
+}
+
+/* The flags of an interrupted futex wait that mean something after a restart. */
+#define CHECKPOINT_FUTEX_FLAGS \
+	(FLAGS_SIZE_MASK | FLAGS_SHARED | FLAGS_CLOCKRT | FLAGS_HAS_TIMEOUT)
+
+static inline s64 checkpoint_futex_now(unsigned int flags)
+{
+	return flags & FLAGS_CLOCKRT ? ktime_get_real_ns() : ktime_get_ns();
 }
 
 __rust_helper int
@@ -940,7 +989,10 @@ rust_helper_checkpoint_get_restart_block(struct task_struct *task,
 		out->arg = block->futex.flags;
 		out->value = block->futex.val;
 		out->bitset = block->futex.bitset;
-		out->left = block->futex.time - ktime_get_ns();
+		if (out->arg & ~CHECKPOINT_FUTEX_FLAGS ||
+		    (out->arg & FLAGS_SIZE_MASK) != FLAGS_SIZE_32)
+			return -EOPNOTSUPP;
+		out->left = block->futex.time - checkpoint_futex_now(out->arg);
 	} else {
 		return -EOPNOTSUPP;
 	}
@@ -983,12 +1035,16 @@ rust_helper_checkpoint_set_restart_block(const struct checkpoint_restart_block *
 		block->fn = do_restart_poll;
 		return 0;
 	case CHECKPOINT_RESTART_FUTEX:
+		if (in->arg & ~CHECKPOINT_FUTEX_FLAGS ||
+		    (in->arg & FLAGS_SIZE_MASK) != FLAGS_SIZE_32)
+			return -EINVAL;
 		block->futex.uaddr = (void __user *)(unsigned long)in->addr;
 		block->futex.uaddr2 = (void __user *)(unsigned long)in->addr2;
 		block->futex.flags = in->arg;
 		block->futex.val = in->value;
 		block->futex.bitset = in->bitset;
-		block->futex.time = ktime_add_safe(ktime_get(), max(in->left, 0));
+		block->futex.time = ktime_add_safe(checkpoint_futex_now(in->arg),
+						   max(in->left, 0));
 		block->fn = futex_wait_restart;
 		return 0;
 	default:
@@ -1004,4 +1060,78 @@ __rust_helper void rust_helper_checkpoint_put_page(struct page *page)
 __rust_helper int rust_helper_checkpoint_task_nice(struct task_struct *task)
 {
 	return task_nice(task);
+}
+
+/*
+ * The CPUs that a task was bound to, as words of 64; returns how many words, 0
+ * for a task that may run everywhere.
+ */
+__rust_helper u32 rust_helper_checkpoint_get_affinity(struct task_struct *task,
+						      u64 *words, u32 max)
+{
+	unsigned int cpu;
+
+	guard(raw_spinlock_irq)(&task->pi_lock);
+	if (!task->user_cpus_ptr || DIV_ROUND_UP(nr_cpu_ids, 64) > max)
+		return 0;
+	memset(words, 0, max * sizeof(*words));
+	for_each_cpu(cpu, task->user_cpus_ptr)
+		words[cpu / 64] |= BIT_ULL(cpu % 64);
+	return DIV_ROUND_UP(nr_cpu_ids, 64);
+}
+
+__rust_helper int rust_helper_checkpoint_set_affinity(const u64 *words, u32 count)
+{
+	cpumask_var_t mask;
+	u32 cpu;
+	int ret = -EINVAL;
+
+	if (!zalloc_cpumask_var(&mask, GFP_KERNEL))
+		return -ENOMEM;
+	for (cpu = 0; cpu < min(nr_cpu_ids, count * 64); cpu++)
+		if (words[cpu / 64] & BIT_ULL(cpu % 64))
+			cpumask_set_cpu(cpu, mask);
+	if (!cpumask_empty(mask))
+		ret = sched_setaffinity(0, mask);
+	free_cpumask_var(mask);
+	return ret;
+}
+
+/*
+ * What a task is that cannot be saved and only words of C tell; NULL if there
+ * is nothing.
+ */
+__rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *task)
+{
+	unsigned long atomic_flags = READ_ONCE(task->atomic_flags);
+
+	__clear_bit(PFA_NO_NEW_PRIVS, &atomic_flags);
+	if (atomic_flags)
+		return "has speculation control or other attributes of prctl(2) set";
+	if (task->flags & (PF_MCE_PROCESS | PF_MCE_EARLY | PF_LOCAL_THROTTLE))
+		return "has attributes of prctl(2) set (PR_MCE_KILL, PR_SET_IO_FLUSHER)";
+#ifdef CONFIG_NUMA
+	if (task->mempolicy)
+		return "has a NUMA memory policy (set_mempolicy(2))";
+#endif
+	if (task->sched_reset_on_fork)
+		return "has SCHED_RESET_ON_FORK set";
+#ifdef CONFIG_UCLAMP_TASK
+	if (task->uclamp_req[UCLAMP_MIN].user_defined ||
+	    task->uclamp_req[UCLAMP_MAX].user_defined)
+		return "has utilization clamps (sched_setattr(2))";
+#endif
+#ifdef CONFIG_BLOCK
+	if (task->io_context && task->io_context->ioprio)
+		return "has an I/O priority (ioprio_set(2))";
+#endif
+#ifdef CONFIG_RSEQ_SLICE_EXTENSION
+	if (task->rseq.slice.state.enabled)
+		return "uses the time slice extension of rseq(2)";
+#endif
+#ifdef CONFIG_MEMBARRIER
+	if (task->mm && atomic_read(&task->mm->membarrier_state))
+		return "is registered with membarrier(2)";
+#endif
+	return arch_checkpoint_refused(task);
 }

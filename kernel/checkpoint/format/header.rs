@@ -25,7 +25,7 @@ pub const FLAG_FAILED: u32 = 1;
 pub const CHUNK_PAGES: u32 = 256;
 
 /// The largest metadata that a reader accepts, in bytes.
-pub const META_MAX: u64 = 1 << 30;
+pub const META_MAX: u64 = 1 << 28;
 
 plain! {
     /// The first bytes of an image.

@@ -88,6 +88,9 @@ pub const VMA_MAYSHARE: u64 = 1 << 19;
 /// [`Vma::flags`]: cannot be unmapped or changed any more (mseal(2)).
 pub const VMA_SEALED: u64 = 1 << 20;
 
+/// [`Vma::flags`]: the kernel may drop its pages at any time (MAP_DROPPABLE); the image has none.
+pub const VMA_DROPPABLE: u64 = 1 << 21;
+
 record! {
     /// A mapping: `struct vm_area_struct`. The tail is the name of an anonymous mapping
     /// (prctl(PR_SET_VMA_ANON_NAME)) or of a special one.

@@ -93,7 +93,8 @@ pub const TASK_ZOMBIE: u32 = 4;
 pub const TASK_SELF: u32 = 8;
 
 record! {
-    /// A thread: `struct task_struct`. Threads of a process follow each other, the leader first,
+    /// A thread: `struct task_struct`. The tail is the CPUs that it is bound to, as a set of `u64`
+    /// words, or empty. Threads of a process follow each other, the leader first,
     /// and a parent stands before its children.
     pub struct Task: kind 0x23, version 1, size 208 {
         /// Thread id, in the pid namespace of the root.

@@ -51,7 +51,8 @@ pub(crate) struct Spawn<'a> {
 pub(crate) const VM: u64 = bindings::CLONE_VM as u64;
 /// Another thread of the creator's process.
 pub(crate) const THREAD: u64 =
-    (bindings::CLONE_THREAD | bindings::CLONE_SIGHAND | bindings::CLONE_VM) as u64;
+    (bindings::CLONE_THREAD | bindings::CLONE_SIGHAND | bindings::CLONE_VM
+        | bindings::CLONE_SYSVSEM) as u64;
 /// A process that leaves no trace when it ends, until [`keep`] is called.
 pub(crate) const AUTOREAP: u64 = bindings::CLONE_AUTOREAP as u64;
 /// A new pid namespace, whose init the task is.
@@ -62,18 +63,19 @@ pub(crate) const NEWUTS: u64 = bindings::CLONE_NEWUTS as u64;
 pub(crate) const NEWIPC: u64 = bindings::CLONE_NEWIPC as u64;
 
 /// Makes a child or a thread of the running task, without descriptors, and gives its pid in the
-/// running task's pid namespace.
-pub(crate) fn spawn<B: Body>(spawn: &Spawn<'_>, body: B) -> Result<i32> {
+/// running task's pid namespace. The body comes back if there is no task that runs it.
+pub(crate) fn spawn<B: Body>(spawn: &Spawn<'_>, body: B) -> Result<i32, (Error, B)> {
     let mut pids = KVec::new();
-
-    pids.extend_from_slice(spawn.pids, GFP_KERNEL)?;
-    let start = KBox::into_raw(KBox::new(
-        Start {
+    let place = pids
+        .extend_from_slice(spawn.pids, GFP_KERNEL)
+        .and_then(|()| KBox::<Start<B>>::new_uninit(GFP_KERNEL));
+    let start = match place {
+        Ok(place) => KBox::into_raw(place.write(Start {
             work: bindings::callback_head::default(),
             body,
-        },
-        GFP_KERNEL,
-    )?);
+        })),
+        Err(error) => return Err((error.into(), body)),
+    };
     let mut args = bindings::kernel_clone_args {
         flags: spawn.flags | u64::from(bindings::CLONE_UNTRACED),
         fn_: Some(entry::<B>),
@@ -87,9 +89,11 @@ pub(crate) fn spawn<B: Body>(spawn: &Spawn<'_>, body: B) -> Result<i32> {
     // SAFETY: The arguments are valid during the call. The new task takes over `start`.
     let pid = unsafe { bindings::kernel_clone(&raw mut args) };
 
-    to_result(pid.min(0)).inspect_err(|_| {
+    to_result(pid.min(0)).map_err(|error| {
         // SAFETY: There is no task; `start` is still ours.
-        drop(unsafe { KBox::from_raw(start) });
+        let start = unsafe { KBox::from_raw(start) };
+
+        (error, KBox::into_inner(start).body)
     })?;
     Ok(pid)
 }
@@ -177,11 +181,16 @@ fn set_pid(task: &Task, ns: &PidNs, kind: bindings::pid_type, pid: i32, make: bo
     to_result(unsafe { bindings::checkpoint_set_pid(task.as_ptr(), ns.as_ptr(), kind, pid, make) })
 }
 
-/// Waits until the process has ended and only its exit code is left (`EXIT_ZOMBIE`).
-pub(crate) fn wait_zombie(task: &Task) {
-    while super::task::exit_state(task) != bindings::EXIT_ZOMBIE as i32 {
+/// Waits until the process has ended and only its exit code is left (`EXIT_ZOMBIE`). `ESRCH`:
+/// not even that is left, since somebody has killed it or its parent.
+pub(crate) fn wait_zombie(task: &Task) -> Result {
+    while super::task::exit_state(task) == 0 {
         kernel::time::delay::fsleep(kernel::time::Delta::from_micros(50));
     }
+    if super::task::exit_state(task) != bindings::EXIT_ZOMBIE as i32 {
+        return Err(ESRCH);
+    }
+    Ok(())
 }
 
 /// Waits, for a second at most, until the kernel has forgotten the task.

@@ -87,8 +87,8 @@ pub(crate) fn capable(capability: u32) -> bool {
     unsafe { bindings::checkpoint_capable(capability as i32) }
 }
 
-/// prctl(PR_SET_NO_NEW_PRIVS) for the running task.
-pub(crate) fn set_no_new_privs() {
-    // SAFETY: The function sets an atomic bit of the running task.
-    unsafe { bindings::task_set_no_new_privs(bindings::get_current()) };
+/// Whether the running task may choose the pids of new tasks (CAP_CHECKPOINT_RESTORE or
+/// CAP_SYS_ADMIN in its user namespace).
+pub(crate) fn may_choose_pids() -> bool {
+    capable(bindings::CAP_CHECKPOINT_RESTORE) || capable(bindings::CAP_SYS_ADMIN)
 }

@@ -8,8 +8,20 @@ use kernel::ffi::c_long;
 use kernel::ffi::c_ulong;
 use kernel::prelude::*;
 
+/// What the system call returns. It is never restarted by itself: half of the stream is gone.
 fn result(result: Result<i64>) -> c_long {
-    result.map_or_else(|error| error.to_errno() as c_long, |n| n as c_long)
+    let restarted = [
+        ERESTARTSYS,
+        ERESTARTNOINTR,
+        ERESTARTNOHAND,
+        ERESTART_RESTARTBLOCK,
+    ];
+
+    match result {
+        Ok(n) => n as c_long,
+        Err(error) if restarted.contains(&error) => EINTR.to_errno() as c_long,
+        Err(error) => error.to_errno() as c_long,
+    }
 }
 
 /// checkpoint(2)

@@ -180,23 +180,21 @@ impl Path {
         unsafe { bindings::path_unlinked(self.0.dentry) != 0 }
     }
 
-    /// The name of the path as seen from `root`, or, where it is in another mount namespace, from
-    /// the root of that one. `ENAMETOOLONG`: it has more than `PATH_MAX` bytes. `EXDEV`: it is
-    /// nowhere to be seen.
+    /// The name of the path as seen from `root`. `ENAMETOOLONG`: it has more than `PATH_MAX` bytes.
+    /// `EXDEV`: it is not below `root`.
     pub(crate) fn name(&self, root: &Path) -> Result<CString> {
         let mut buffer = KVec::from_elem(0u8, PATH_MAX, GFP_KERNEL)?;
 
         // SAFETY: Both paths are referenced, and the buffer has the length that is told. The
-        // functions give a string inside of the buffer, null or an error pointer.
+        // function gives a string inside of the buffer, null or an error pointer.
         unsafe {
             let len = buffer.len() as i32;
-            let mut name =
-                bindings::__d_path(self.as_ptr(), root.as_ptr(), buffer.as_mut_ptr().cast(), len);
-
-            if name.is_null() {
-                name = bindings::d_absolute_path(self.as_ptr(), buffer.as_mut_ptr().cast(), len);
-            }
-            let name = from_err_ptr(name)?;
+            let name = from_err_ptr(bindings::__d_path(
+                self.as_ptr(),
+                root.as_ptr(),
+                buffer.as_mut_ptr().cast(),
+                len,
+            ))?;
 
             if name.is_null() {
                 return Err(EXDEV);

@@ -12,7 +12,10 @@
 use super::task::TaskRef;
 use core::ops::Deref;
 use kernel::bindings;
+use kernel::prelude::*;
 use kernel::task::Task;
+use kernel::time::delay::fsleep;
+use kernel::time::Delta;
 
 /// A task that does not run until this token is dropped, or the running task itself.
 ///
@@ -21,9 +24,13 @@ use kernel::task::Task;
 /// The task was seen parked (or is `current`), off its CPU, after its freeze trap had been set by
 /// us or by a cgroup. It can wake up for SIGKILL only: then its pointers go away under their
 /// usual locks, but nothing of it changes otherwise.
+///
+/// If `stack` is set, the token owns a reference to the kernel stack, where the user registers
+/// are. It is not set for `current`, whose stack stays, and for a task that has ended.
 pub(crate) struct Frozen {
     task: TaskRef,
     thaw: bool,
+    stack: bool,
 }
 
 impl Deref for Frozen {
@@ -41,22 +48,44 @@ impl Frozen {
         Self {
             task: super::task::current(),
             thaw: false,
+            stack: false,
         }
     }
 
     /// A task that has ended, and never runs again.
     pub(crate) fn ended(task: TaskRef) -> Self {
         // INVARIANT: It does not run; it needs no trap.
-        Self { task, thaw: false }
+        Self {
+            task,
+            thaw: false,
+            stack: false,
+        }
     }
 
     /// A task of a restart, which has told that it is about to sleep until all others have come
     /// as far: waits for the moment in which it leaves its CPU.
-    pub(crate) fn waiting(task: TaskRef) -> Self {
-        // SAFETY: The task is referenced, and is about to sleep, or to die.
-        unsafe { bindings::wait_task_inactive(task.as_ptr(), 0) };
+    /// `ESRCH`: it has been killed.
+    pub(crate) fn waiting(task: TaskRef) -> Result<Self> {
+        wait_inactive(&task);
         // INVARIANT: It is off its CPU, and only the restart or SIGKILL wakes it up.
-        Self { task, thaw: false }
+        let mut frozen = Self {
+            task,
+            thaw: false,
+            stack: false,
+        };
+
+        frozen.hold_stack()?;
+        Ok(frozen)
+    }
+
+    /// Takes the reference to the kernel stack. `ESRCH`: the task has been killed.
+    fn hold_stack(&mut self) -> Result {
+        // SAFETY: The task is referenced; the function gives a reference, or null.
+        self.stack = unsafe { !bindings::checkpoint_get_stack(self.task.as_ptr()).is_null() };
+        if !self.stack || super::task::exit_state(&self.task) != 0 {
+            return Err(ESRCH);
+        }
+        Ok(())
     }
 
     /// How many threads the process of the task has.
@@ -81,6 +110,21 @@ impl Drop for Frozen {
         if self.thaw {
             thaw(&self.task);
         }
+        if self.stack {
+            // SAFETY: By the type invariants the token owns a reference.
+            unsafe { bindings::checkpoint_put_stack(self.task.as_ptr()) };
+        }
+    }
+}
+
+/// Waits until a task that is about to sleep, or to die, is off its CPU.
+fn wait_inactive(task: &Task) {
+    // SAFETY: The task is referenced. 0 means that it is in no state to be waited for: it has not
+    // gone to sleep yet.
+    while unsafe { bindings::wait_task_inactive(task.as_ptr(), bindings::TASK_ANY) } == 0
+        && super::task::exit_state(task) == 0
+    {
+        fsleep(Delta::from_micros(5));
     }
 }
 
@@ -92,14 +136,18 @@ impl Freezing {
     pub(crate) fn start(task: TaskRef) -> Self {
         // SAFETY: The task is referenced.
         let held = unsafe {
-            let held = (*task.as_ptr()).jobctl & bindings::JOBCTL_TRAP_FREEZE as usize != 0
-                && bindings::cgroup_task_freeze(task.as_ptr());
+            // Whoever has set the trap before, a cgroup or another checkpoint, takes it away.
+            let held = (*task.as_ptr()).jobctl & bindings::JOBCTL_TRAP_FREEZE as usize != 0;
 
             bindings::cgroup_freeze_task(task.as_ptr(), true);
             held
         };
 
-        Self(Frozen { task, thaw: !held })
+        Self(Frozen {
+            task,
+            thaw: !held,
+            stack: false,
+        })
     }
 
     /// Whether it has parked, or ended.
@@ -110,11 +158,12 @@ impl Freezing {
         frozen || super::task::exit_state(&self.0.task) != 0
     }
 
-    /// The token, once it has arrived: waits for the moment in which it leaves its CPU.
-    pub(crate) fn finish(self) -> Frozen {
-        // SAFETY: The task is referenced. It is about to sleep, or to die.
-        unsafe { bindings::wait_task_inactive(self.0.task.as_ptr(), 0) };
+    /// The token, once it has arrived: waits for the moment in which it leaves its CPU. If the
+    /// task has ended, the token gives nothing but the task.
+    pub(crate) fn finish(mut self) -> Frozen {
+        wait_inactive(&self.0.task);
         // INVARIANT: It has arrived, and is off its CPU now.
+        let _ = self.0.hold_stack();
         self.0
     }
 

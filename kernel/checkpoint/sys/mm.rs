@@ -361,6 +361,7 @@ pub(crate) mod bits {
         SOFTDIRTY = VMA_SOFTDIRTY_BIT;
         HUGEPAGE = VMA_HUGEPAGE_BIT;
         NOHUGEPAGE = VMA_NOHUGEPAGE_BIT;
+        DROPPABLE = VMA_DROPPABLE_BIT;
     }
 }
 
@@ -400,6 +401,26 @@ pub(crate) fn map_vdso(start: u64) -> Result {
 pub(crate) fn vdso_crc() -> u32 {
     // SAFETY: The helper reads constant memory.
     unsafe { bindings::checkpoint_vdso_crc() }
+}
+
+/// Whether an address space may have these addresses: the rules of prctl(PR_SET_MM_MAP), and that
+/// new mappings are looked for at the start of a page.
+pub(crate) fn layout_fits(layout: &Layout, base: u64, legacy_base: u64) -> bool {
+    let [start_code, end_code, start_data, end_data, start_brk, brk, _, arg_start, arg_end, env_start, env_end] =
+        *layout;
+    // SAFETY: The helper gives a constant of the running task.
+    let top = unsafe { bindings::checkpoint_task_size() } as u64;
+    let page = super::page::SIZE as u64;
+
+    layout.iter().all(|&address| address < top)
+        && start_code <= end_code
+        && start_data <= end_data
+        && start_brk <= brk
+        && arg_start <= arg_end
+        && env_start <= env_end
+        && [base, legacy_base]
+            .iter()
+            .all(|&base| base % page == 0 && base <= top)
 }
 
 /// prctl(PR_GET_DUMPABLE) of any task.

@@ -33,3 +33,4 @@ pub(crate) mod stream;
 pub(crate) mod sync;
 pub(crate) mod task;
 pub(crate) mod time;
+pub(crate) mod tty;

@@ -2,10 +2,12 @@
 
 //! Setting what a task is, from inside of the task.
 
+use super::freeze::Frozen;
 use super::task::Snapshot;
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::task::Task;
 
 /// Sets the name of the running task.
 pub(crate) fn set_comm(mut comm: [u8; 16]) {
@@ -61,17 +63,45 @@ pub(crate) fn set_scheduler(policy: u32, nice: i32, priority: u32) -> Result {
     to_result(unsafe { bindings::sched_setattr(bindings::get_current(), &raw const attr) })
 }
 
-/// Sets a resource limit of the running process (prlimit(2), with its checks).
-pub(crate) fn set_rlimit(resource: usize, [soft, hard]: [u64; 2]) -> Result {
+/// How many words of 64 CPUs an affinity has at most.
+pub(crate) const AFFINITY_WORDS: usize = 128;
+
+/// The CPUs that a parked task was bound to; empty if it may run everywhere.
+pub(crate) fn affinity(task: &Frozen) -> Result<KVec<u64>> {
+    let mut words = KVec::from_elem(0u64, AFFINITY_WORDS, GFP_KERNEL)?;
+
+    // SAFETY: The task is referenced; there is room for as many words as is said.
+    let count = unsafe {
+        bindings::checkpoint_get_affinity(
+            task.as_ptr(),
+            words.as_mut_ptr(),
+            AFFINITY_WORDS as u32,
+        )
+    };
+
+    words.truncate(count as usize);
+    Ok(words)
+}
+
+/// Binds the running task to CPUs (sched_setaffinity(2)). `EINVAL`: there is none of them.
+pub(crate) fn set_affinity(words: &[u64]) -> Result {
+    // SAFETY: The words are valid; the function works on the running task.
+    to_result(unsafe {
+        bindings::checkpoint_set_affinity(words.as_ptr(), u32::try_from(words.len())?)
+    })
+}
+
+/// Sets a resource limit of a process (prlimit(2), with its checks on the running task).
+pub(crate) fn set_rlimit(task: &Task, resource: usize, [soft, hard]: [u64; 2]) -> Result {
     let mut limit = bindings::rlimit {
         rlim_cur: soft.try_into()?,
         rlim_max: hard.try_into()?,
     };
 
-    // SAFETY: The limit is valid; the function checks number, values and rights.
+    // SAFETY: The task is referenced and the limit is valid; the function checks number, values and rights.
     to_result(unsafe {
         bindings::do_prlimit(
-            bindings::get_current(),
+            task.as_ptr(),
             u32::try_from(resource)?,
             &raw mut limit,
             core::ptr::null_mut(),
@@ -91,7 +121,7 @@ pub(crate) fn set_oom_score_adj(value: i16, min: i16) -> Result {
         let signal = (*bindings::get_current()).signal;
 
         if (value < (*signal).oom_score_adj_min || min < (*signal).oom_score_adj_min)
-            && !super::cred::capable(bindings::CAP_SYS_RESOURCE)
+            && !bindings::capable(bindings::CAP_SYS_RESOURCE as i32)
         {
             return Err(EACCES);
         }

@@ -14,6 +14,9 @@ use kernel::prelude::*;
 /// How many signals there are, from 1.
 pub(crate) const SIGNALS: usize = bindings::_NSIG as usize;
 
+/// SIGKILL and SIGSTOP, which nobody may block.
+const UNBLOCKABLE: u64 = 1 << (bindings::SIGKILL - 1) | 1 << (bindings::SIGSTOP - 1);
+
 /// The actions of all signals, from 1.
 pub(crate) type Actions = KVec<SigAction>;
 
@@ -137,7 +140,7 @@ pub(crate) fn set_blocked(blocked: u64, saved: Option<u64>) {
     unsafe {
         bindings::set_current_blocked(&raw mut set);
         if let Some(saved) = saved {
-            (*bindings::get_current()).saved_sigmask = to_set(saved);
+            (*bindings::get_current()).saved_sigmask = to_set(saved & !UNBLOCKABLE);
             bindings::set_restore_sigmask();
         }
     }

@@ -7,7 +7,6 @@
 use super::page::Pinned;
 use kernel::bindings;
 use kernel::fs::LocalFile;
-use kernel::fs::file::flags;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 
@@ -19,10 +18,12 @@ fn has_position(file: &LocalFile) -> bool {
     mode & bindings::fmode_t::from(bindings::checkpoint_FMODE_STREAM) == 0
 }
 
-fn fget(fd: i32, refused: u32) -> Result<ARef<LocalFile>> {
+/// The caller's descriptor, if it is open for what `mode` says.
+fn fget(fd: i32, mode: u32) -> Result<ARef<LocalFile>> {
     let file = LocalFile::fget(u32::try_from(fd).map_err(|_| EBADF)?)?;
 
-    if file.flags() & flags::O_ACCMODE == refused || file.flags() & flags::O_PATH != 0 {
+    // SAFETY: `f_mode` does not change once a file is open.
+    if unsafe { (*file.as_ptr()).f_mode } & bindings::fmode_t::from(mode) == 0 {
         return Err(EBADF);
     }
     Ok(file)
@@ -42,7 +43,7 @@ impl OutStream {
     /// The caller's descriptor. `EBADF`: there is none, or it is not open for writing.
     pub(crate) fn fget(fd: i32) -> Result<Self> {
         Ok(Self {
-            file: fget(fd, flags::O_RDONLY)?,
+            file: fget(fd, bindings::checkpoint_FMODE_WRITE)?,
             written: 0,
         })
     }
@@ -124,7 +125,7 @@ impl InStream {
     /// The caller's descriptor. `EBADF`: there is none, or it is not open for reading.
     pub(crate) fn fget(fd: i32) -> Result<Self> {
         Ok(Self {
-            file: fget(fd, flags::O_WRONLY)?,
+            file: fget(fd, bindings::checkpoint_FMODE_READ)?,
         })
     }
 

@@ -12,6 +12,7 @@ use core::ptr;
 use core::ptr::NonNull;
 use kernel::bindings;
 use kernel::prelude::*;
+use kernel::str::CStr;
 use kernel::sync::aref::ARef;
 use kernel::task::Task;
 
@@ -179,6 +180,12 @@ impl Drop for Tasklist {
     }
 }
 
+/// Whether a fatal signal waits for the running task.
+pub(crate) fn is_dying() -> bool {
+    // SAFETY: The function looks at the running task.
+    unsafe { bindings::checkpoint_fatal_signal_pending() }
+}
+
 /// `task->exit_state`: 0 while it is alive.
 pub(crate) fn exit_state(task: &Task) -> i32 {
     // SAFETY: The task is referenced; a racing change is seen sooner or later.
@@ -263,6 +270,8 @@ impl Frozen {
 
             if (*task).flags & (bindings::PF_KTHREAD | bindings::PF_USER_WORKER) != 0 {
                 Some("is a kernel thread")
+            } else if !(*task).vfork_done.is_null() {
+                Some("was made by vfork(2), and its parent waits for it")
             } else if (*task).ptrace != 0 {
                 Some("is traced with ptrace(2)")
             } else if !(*task).io_uring.is_null() {
@@ -273,7 +282,7 @@ impl Frozen {
                 Some("uses syscall user dispatch (PR_SET_SYSCALL_USER_DISPATCH)")
             } else if !(*task).perf_event_ctxp.is_null() {
                 Some("is measured with perf_event_open(2)")
-            } else if bindings::task_has_semundo(task) {
+            } else if bindings::checkpoint_has_semundo(task) {
                 Some("has semaphore adjustments (SEM_UNDO)")
             } else if !(*signal).posix_timers.first.is_null() {
                 Some("has timers of timer_create(2)")
@@ -290,7 +299,12 @@ impl Frozen {
             {
                 Some("has a scheduling policy that is not supported")
             } else {
-                None
+                let sentence = bindings::checkpoint_refused(task);
+
+                // The sentences are constants, in ASCII.
+                (!sentence.is_null())
+                    .then(|| CStr::from_char_ptr(sentence).to_str().ok())
+                    .flatten()
             }
         }
     }
@@ -315,7 +329,6 @@ impl Frozen {
                 execed: (*(*task).group_leader).flags & bindings::PF_FORKNOEXEC == 0,
                 oom_score_adj: (*signal).oom_score_adj,
                 oom_score_adj_min: (*signal).oom_score_adj_min,
-                has_tty: !(*signal).tty.is_null(),
                 stopped: (*signal).flags & bindings::SIGNAL_STOP_STOPPED != 0,
                 rlimits: (*signal).rlim.map(|r| [r.rlim_cur as u64, r.rlim_max as u64]),
             }
@@ -330,7 +343,6 @@ pub(crate) struct ProcessSnapshot {
     pub(crate) execed: bool,
     pub(crate) oom_score_adj: i16,
     pub(crate) oom_score_adj_min: i16,
-    pub(crate) has_tty: bool,
     pub(crate) stopped: bool,
     pub(crate) rlimits: [[u64; 2]; 16],
 }

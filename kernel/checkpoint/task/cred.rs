@@ -97,7 +97,7 @@ pub(super) fn restore(restart: &Restart, number: ObjRef) -> Result {
 /// setresgid(2), setgroups(2), capset(2) and prctl(2) together.
 fn refused(old: &Plain, new: &Plain, same_groups: bool) -> Option<&'static str> {
     let [inheritable, permitted, effective, bounding, ambient] = new.caps;
-    let [old_inheritable, old_permitted, _, old_bounding, _] = old.caps;
+    let [old_inheritable, old_permitted, _, old_bounding, old_ambient] = old.caps;
     let one_of = |ids: &[u32; 4], old: &[u32; 4]| ids.iter().all(|id| old.contains(id));
 
     if !one_of(&new.uid, &old.uid) && !sys::cred::capable(bindings::CAP_SETUID) {
@@ -116,7 +116,9 @@ fn refused(old: &Plain, new: &Plain, same_groups: bool) -> Option<&'static str> 
         Some("that capability bounding set: yours is smaller")
     } else if bounding != old_bounding && !sys::cred::capable(bindings::CAP_SETPCAP) {
         Some("that capability bounding set (CAP_SETPCAP)")
-    } else if ambient & !(permitted & inheritable) != 0 {
+    } else if ambient & !(permitted & inheritable) != 0
+        || (ambient & !old_ambient != 0 && old.securebits & NO_CAP_AMBIENT_RAISE != 0)
+    {
         Some("those ambient capabilities")
     } else if new.securebits != old.securebits && !sys::cred::capable(bindings::CAP_SETPCAP) {
         Some("those securebits (CAP_SETPCAP)")
@@ -132,5 +134,7 @@ fn refused(old: &Plain, new: &Plain, same_groups: bool) -> Option<&'static str> 
 
 /// The securebits that say something (`include/uapi/linux/securebits.h`).
 const SECURE_ALL_BITS: u32 = 0x555;
+/// SECBIT_NO_CAP_AMBIENT_RAISE.
+const NO_CAP_AMBIENT_RAISE: u32 = 1 << 6;
 /// The securebits that lock the bit below them.
 const SECURE_ALL_LOCKS: u32 = SECURE_ALL_BITS << 1;

@@ -3,14 +3,18 @@
 //! What the threads of a process share (`struct signal_struct`).
 //!
 //! Kept: pids, parent, session and process group, exit signal, resource limits, oom_score_adj,
-//! child subreaper.
-//! Not kept, and refused: a process that is stopped, a controlling terminal.
+//! child subreaper, the controlling terminal.
+//! Not kept, and refused: a process that is stopped.
 
 use crate::error::Result;
+use crate::format::file::Pty;
 use crate::format::task as format;
 use crate::format::ObjRef;
+use crate::format::Record;
+use crate::fs::tty;
 use crate::image::RawRecord;
 use crate::object::Class;
+use crate::plan::KindOf;
 use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
@@ -19,6 +23,7 @@ use crate::sys::task::TaskRef;
 use crate::tree::Member;
 use crate::tree::Tree;
 use kernel::prelude::*;
+use kernel::task::Task;
 
 /// Whether some thread of the process of a dead task is alive.
 pub(super) fn has_live_threads(task: &TaskRef, tree: &Tree) -> bool {
@@ -37,11 +42,13 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
     let (pgid, sid) = group_and_session(saver, task, tree)?;
     let mut flags = 0;
 
-    if process.has_tty && saver.mode == crate::format::header::MODE_CONTAINER {
-        return Err(saver.refuse(fmt!(
-            "has a controlling terminal, which is not supported in a container"
-        )));
-    }
+    // The terminal of a session outside of the tree is that of whoever restarts.
+    let tty = if sid == 0 {
+        ObjRef::NONE
+    } else {
+        tty::save_ctty(saver, task)?
+    };
+
     if process.stopped {
         return Err(saver.refuse(fmt!("is stopped by a signal, which is not supported")));
     }
@@ -61,7 +68,7 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
         stop_signal: 0,
         oom_score_adj: process.oom_score_adj,
         oom_score_adj_min: process.oom_score_adj_min,
-        tty: ObjRef::NONE,
+        tty,
         reserved: 0,
         rlimits: process.rlimits,
         reserved2: [0; 2],
@@ -108,7 +115,7 @@ fn group_and_session(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<(i
 }
 
 /// Checks the record.
-pub(crate) fn check(record: &RawRecord<'_>) -> Result<format::Process> {
+pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<format::Process> {
     let (state, tail) = record.parse::<format::Process>()?;
     let known = format::PROCESS_SUBREAPER | format::PROCESS_EXECED;
 
@@ -119,7 +126,7 @@ pub(crate) fn check(record: &RawRecord<'_>) -> Result<format::Process> {
         || state.parent < 0
         || !(0..=sys::signal::SIGNALS as i32).contains(&state.exit_signal)
         || state.stop_signal != 0
-        || !state.tty.is_none()
+        || !(state.tty.is_none() || kind_of(state.tty) == Some(Pty::KIND))
         || state.reserved != 0
         || state.reserved2 != [0; 2]
         || !tail.is_empty()
@@ -136,26 +143,41 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
     let format::Process {
         tgid: _,
         pgid: _,
-        sid: _,
+        sid,
         parent: _,
         exit_signal: _,
-        flags,
+        flags: _,
         stop_signal: _,
         oom_score_adj,
         oom_score_adj_min,
-        tty: _,
+        tty,
         reserved: _,
-        rlimits,
+        rlimits: _,
         reserved2: _,
     } = state;
 
+    tty::restore_ctty(restart, tty, sid)?;
     sys::process::set_oom_score_adj(oom_score_adj, oom_score_adj_min)?;
+    Ok(())
+}
+
+/// Sets what the children of the running process get to know of it when they are made.
+pub(crate) fn prepare(restart: &Restart, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<format::Process>(number)?;
+
     sys::process::set_flags(
-        flags & format::PROCESS_SUBREAPER != 0,
-        flags & format::PROCESS_EXECED != 0,
+        state.flags & format::PROCESS_SUBREAPER != 0,
+        state.flags & format::PROCESS_EXECED != 0,
     );
-    for (resource, limit) in rlimits.into_iter().enumerate() {
-        sys::process::set_rlimit(resource, limit).map_err(|errno| {
+    Ok(())
+}
+
+/// Sets the resource limits of a process; called by the coordinator, with the caller's rights.
+pub(crate) fn set_limits(restart: &Restart, task: &Task, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<format::Process>(number)?;
+
+    for (resource, limit) in state.rlimits.into_iter().enumerate() {
+        sys::process::set_rlimit(task, resource, limit).map_err(|errno| {
             restart.log.error(
                 errno,
                 fmt!("object {}: resource limit {resource}", number.0),

@@ -7,6 +7,7 @@
 
 #include <linux/crc32.h>
 #include <linux/mm_types.h>
+#include <asm/mmu_context.h>
 #include <asm/vdso.h>
 
 /* Address of the vdso's code, or 0. */
@@ -25,6 +26,36 @@ static inline u32 arch_checkpoint_vdso_crc(void)
 static inline int arch_checkpoint_map_vdso(unsigned long addr)
 {
 	return map_vdso_once(&vdso64_image, addr);
+}
+
+/* What of x86 in a task cannot be saved; NULL if there is nothing. */
+static inline const char *arch_checkpoint_refused(struct task_struct *task)
+{
+	struct mm_struct *mm = task->mm;
+
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	if (mm && mm->context.ldt)
+		return "has a local descriptor table (modify_ldt(2))";
+#endif
+#ifdef CONFIG_X86_IOPL_IOPERM
+	if (task->thread.iopl_emul)
+		return "has an I/O privilege level (iopl(2))";
+#endif
+#ifdef CONFIG_ADDRESS_MASKING
+	if (mm && mm_lam_cr3_mask(mm))
+		return "uses linear address masking (ARCH_ENABLE_TAGGED_ADDR)";
+#endif
+	if (test_tsk_thread_flag(task, TIF_NOTSC))
+		return "may not read the time stamp counter (PR_SET_TSC)";
+	if (test_tsk_thread_flag(task, TIF_NOCPUID))
+		return "may not use CPUID (ARCH_SET_CPUID)";
+	return NULL;
+}
+
+/* What execve() does for a 64-bit program to an address space that is new. */
+static inline void arch_checkpoint_init_mm(struct mm_struct *mm)
+{
+	__set_bit(MM_CONTEXT_HAS_VSYSCALL, &mm->context.flags);
 }
 
 #endif /* _ASM_X86_CHECKPOINT_H */
