@@ -222,7 +222,7 @@ impl Link {
         let mut record = [0; 8192];
         loop {
             match state.kernel_log.read(&mut record) {
-                Ok(length) => lines.extend(log_line(&record[..length])),
+                Ok(length) => lines.extend(log_lines(&record[..length]).unwrap_or_default()),
                 // The ring buffer went round; the next read goes on behind.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -239,18 +239,16 @@ impl Link {
     }
 }
 
-/// The text of a record of `/dev/kmsg`: `priority,number,microseconds,flag;text`
-/// and lines of properties, which begin with a space.
-fn log_line(record: &[u8]) -> Option<String> {
+/// The lines of a record of `/dev/kmsg`: `priority,number,microseconds,flag;text`
+/// and lines of properties, which begin with a space. The ends of the text's own
+/// lines are written as four characters.
+fn log_lines(record: &[u8]) -> Option<Vec<String>> {
     let record = String::from_utf8_lossy(record);
     let (header, text) = record.split_once(';')?;
     let time: u64 = header.split(',').nth(2)?.parse().ok()?;
-    let text = text.lines().next()?;
-    Some(format!(
-        "[{:5}.{:06}] {text}",
-        time / 1_000_000,
-        time % 1_000_000
-    ))
+    let time = format!("[{:5}.{:06}]", time / 1_000_000, time % 1_000_000);
+    let text = text.lines().next()?.split("\\x0a");
+    Some(text.map(|line| format!("{time} {line}")).collect())
 }
 
 /// The children of the first process, of which most were born elsewhere.
@@ -427,4 +425,16 @@ fn resize(terminal: &File, size: Size) -> Result<()> {
         ws_ypixel: 0,
     };
     Ok(termios::tcsetwinsize(terminal, size)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_the_lines_that_were_logged() {
+        let record = b"4,77,1348310,-;Expected this\\x0a    to be that\n SUBSYSTEM=x\n";
+        let lines = ["[    1.348310] Expected this", "[    1.348310]     to be that"];
+        assert_eq!(log_lines(record), Some(lines.map(String::from).to_vec()));
+    }
 }
