@@ -434,7 +434,10 @@ mod tests {
     #[test]
     fn a_record_has_the_lines_that_were_logged() {
         let record = b"4,77,1348310,-;Expected this\\x0a    to be that\n SUBSYSTEM=x\n";
-        let lines = ["[    1.348310] Expected this", "[    1.348310]     to be that"];
+        let lines = [
+            "[    1.348310] Expected this",
+            "[    1.348310]     to be that",
+        ];
         assert_eq!(log_lines(record), Some(lines.map(String::from).to_vec()));
     }
 }
