@@ -11,7 +11,6 @@ use crate::error::Result;
 use crate::format::ObjRef;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
-use kernel::rbtree::RBTreeNode;
 
 /// What kind of C structure an address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,12 +77,13 @@ impl ObjectTable {
             number,
             references: 1,
         };
-        let node = RBTreeNode::new((class, address), object, GFP_KERNEL)?;
 
-        match self.tree.insert(node) {
-            None => Ok(()),
-            Some(_) => Err(EEXIST.into()),
+        if self.find(class, address).is_some() {
+            return Err(EEXIST.into());
         }
+        self.tree
+            .try_create_and_insert((class, address), object, GFP_KERNEL)?;
+        Ok(())
     }
 
     /// How often the tree refers to an object.

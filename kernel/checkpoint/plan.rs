@@ -345,7 +345,7 @@ struct Checker {
     tids: RBTree<i32, u32>,
     owned: RBTree<ObjRef, ()>,
     last_vma: Option<(ObjRef, u64)>,
-    last_map: ObjRef,
+    mapped: RBTree<ObjRef, ()>,
 }
 
 impl Checker {
@@ -359,7 +359,7 @@ impl Checker {
             tids: RBTree::new(),
             owned: RBTree::new(),
             last_vma: None,
-            last_map: ObjRef::NONE,
+            mapped: RBTree::new(),
         }
     }
 
@@ -444,12 +444,12 @@ impl Checker {
             memory::PageMap::KIND => {
                 let (owner, data) = mm::pages::check(record, kind_of, self.data)?;
 
-                // One map for each owner, in the order of their numbers.
-                if owner <= self.last_map {
+                // One map for each owner.
+                if self.mapped.get(&owner).is_some() {
                     return Err(EINVAL.into());
                 }
+                self.mapped.try_create_and_insert(owner, (), GFP_KERNEL)?;
                 self.data = data;
-                self.last_map = owner;
                 ObjRef::NONE
             }
             _ => return fs::check(record, kind_of),

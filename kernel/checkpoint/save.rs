@@ -108,18 +108,13 @@ impl Saver<'_> {
 
     /// A file as the log names it.
     pub(crate) fn name_of(&self, file: &FileRef) -> Name {
-        Name(
-            Path::of(file)
-                .name(&self.root)
-                .or_else(|_| CString::try_from_fmt(fmt!("inode {}", sys::file::status(file).ino)))
-                .ok(),
-        )
+        Name(Path::of(file).description().ok())
     }
 
     /// A path as the restarter will see it.
     pub(crate) fn path_name(&self, path: &Path) -> Result<CString> {
         if path.is_unlinked() {
-            let name = Name(path.name(&self.root).ok());
+            let name = Name(path.description().ok());
 
             return Err(self.refuse(fmt!("{}: it uses it, and it has been deleted", &*name)));
         }

@@ -179,6 +179,7 @@ pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
         || (state.flags & format::TASK_SELF != 0 && mode == header::MODE_CONTAINER)
         || !(0..=sys::signal::SIGNALS as i32).contains(&state.pdeath_signal)
         || state.exit_code & !0xffff != 0
+        || !sys::process::scheduler_fits(state.sched_policy, state.nice, state.rt_priority)
     {
         return Err(EINVAL.into());
     }

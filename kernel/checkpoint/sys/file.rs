@@ -203,6 +203,23 @@ impl Path {
         }
     }
 
+    /// A name for people (`d_path`): also of what has lost its path or never had one.
+    pub(crate) fn description(&self) -> Result<CString> {
+        let mut buffer = KVec::from_elem(0u8, PATH_MAX, GFP_KERNEL)?;
+
+        // SAFETY: The path is referenced, and the buffer has the length that is told. The function
+        // gives a string inside of the buffer or an error pointer.
+        unsafe {
+            let name = from_err_ptr(bindings::d_path(
+                self.as_ptr(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len() as i32,
+            ))?;
+
+            Ok(CString::try_from(CStr::from_ptr(name.cast_const().cast()))?)
+        }
+    }
+
     /// Opens a path that starts at `self`, with the rights of the running task.
     pub(crate) fn open(&self, name: &CStr, flags: u32) -> Result<FileRef> {
         // SAFETY: The path is referenced and the name is a string; the function gives a new

@@ -49,7 +49,19 @@ pub(crate) fn set_rseq(area: (u64, u32, u32)) -> Result {
     to_result(unsafe { bindings::checkpoint_set_rseq(area.0 as usize as _, area.1, area.2) })
 }
 
-/// Sets policy, nice value and priority of the running task (sched_setattr(2), with its checks).
+/// Whether there are such a policy, nice value and priority.
+pub(crate) fn scheduler_fits(policy: u32, nice: i32, priority: u32) -> bool {
+    let priority_fits = match policy {
+        bindings::SCHED_FIFO | bindings::SCHED_RR => (1..=99).contains(&priority),
+        bindings::SCHED_NORMAL | bindings::SCHED_BATCH | bindings::SCHED_IDLE => priority == 0,
+        _ => false,
+    };
+
+    priority_fits && (-20..=19).contains(&nice)
+}
+
+/// Sets policy, nice value and priority of the running task, which [`scheduler_fits`]
+/// (`sched_setattr`, which checks the rights of the running task).
 pub(crate) fn set_scheduler(policy: u32, nice: i32, priority: u32) -> Result {
     let attr = bindings::sched_attr {
         size: size_of::<bindings::sched_attr>() as u32,

@@ -474,43 +474,6 @@ static void sleeper(void *arg)
 		pause();
 }
 
-static void stored_once_setup(void)
-{
-	int i;
-
-	mem = anon(8 * MB);
-	NEED(!madvise(mem, 8 * MB, MADV_NOHUGEPAGE));
-	cr_pattern(mem, 8 * MB, 17);
-	for (i = 0; i < SHARERS; i++)
-		cr_fork(sleeper, NULL);
-}
-
-static void stored_once_check(enum cr_phase phase)
-{
-	char line[512];
-
-	CHECK_PATTERN(mem, 8 * MB, 17);
-	/* The share of each of the five is a fifth. */
-	CHECK(smaps_line(mem, "Pss:", line, sizeof(line)));
-	CHECK(atoi(line + strlen("Pss:")) < 8 * 1024 / (SHARERS + 1) + 200);
-}
-
-static void size_drive(struct cr_run *run)
-{
-	struct stat st;
-	char path[80];
-
-	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
-	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
-	    !cr_none_left(run))
-		return;
-	snprintf(path, sizeof(path), "%s/image", run->dir);
-	if (stat(path, &st) || st.st_size > (off_t)(10 * MB))
-		cr_failed(run, "the image has %lld bytes",
-			  (long long)st.st_size);
-	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
-}
-
 /* All mappings, line by line: addresses, rights, offsets, files, names. */
 static char maps_was[65536], maps_is[65536];
 
@@ -811,8 +774,6 @@ static const struct cr_scenario scenarios[] = {
 	  shared_alias_check },
 	{ "memory.copy_on_write", CR_TREE, copy_on_write_setup,
 	  copy_on_write_check },
-	{ "memory.stored_once", CR_TREE, stored_once_setup,
-	  stored_once_check, .drive = size_drive },
 	{ "memory.maps", CR_ANY, maps_setup, maps_check },
 	{ "memory.advice", CR_ANY, advice_setup, advice_check },
 	{ "memory.locked", CR_ANY, locked_setup, locked_check },
