@@ -198,7 +198,10 @@ pub(crate) fn check_leaks(saver: &Saver<'_>) -> Result {
         if pipe::is_shared_outside(&saver.objects, file) || tty::is_shared_outside(saver, file) {
             return Err(saver.log.error(
                 EBUSY,
-                fmt!("{}: an end is open outside of the container", &*saver.name_of(file)),
+                fmt!(
+                    "{}: an end is open outside of the container",
+                    &*saver.name_of(file)
+                ),
             ));
         }
     }

@@ -95,7 +95,11 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
             flags: state.flags & FLAGS,
             def_flags: 0,
             vdso: state.vdso,
-            vdso_crc: if state.vdso == 0 { 0 } else { sys::mm::vdso_crc() },
+            vdso_crc: if state.vdso == 0 {
+                0
+            } else {
+                sys::mm::vdso_crc()
+            },
             exe,
             dumpable: sys::mm::dumpable(task),
             auxv: AUXV_WORDS as u32,
@@ -163,9 +167,10 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         ));
     }
     if !sys::mm::layout_fits(&layout, mmap_base, mmap_legacy_base) {
-        return Err(restart
-            .log
-            .error(EINVAL, fmt!("object {}: its addresses make no sense", number.0)));
+        return Err(restart.log.error(
+            EINVAL,
+            fmt!("object {}: its addresses make no sense", number.0),
+        ));
     }
     mm.set_exe(&restart.file(exe)?)?;
     vma::restore_all(restart, number)?;

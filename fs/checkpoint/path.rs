@@ -64,10 +64,7 @@ fn is_path(file: &FileRef) -> bool {
 
 fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     if sys::file::is_unlinked(file) {
-        return Err(saver.refuse(fmt!(
-            "{}: the file has been deleted",
-            &*saver.name_of(file)
-        )));
+        return Err(saver.refuse(fmt!("{}: the file has been deleted", &*saver.name_of(file))));
     }
     let status = sys::file::status(file);
     let name = saver.path_name(&Path::of(file))?;
@@ -98,16 +95,16 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     let PathFile { open, mode, rdev } = state;
     let flags = super::open_flags(&open)?;
     let name = path_name(tail)?;
-    let file = restart.root().open(&name, flags | bindings::O_NOCTTY).map_err(|errno| {
-        restart.log.error(errno, fmt!("{}: cannot open it", &*name))
-    })?;
+    let file = restart
+        .root()
+        .open(&name, flags | bindings::O_NOCTTY)
+        .map_err(|errno| restart.log.error(errno, fmt!("{}: cannot open it", &*name)))?;
     let status = sys::file::status(&file);
 
     if (status.mode ^ mode) & S_IFMT != 0 || status.rdev != rdev {
-        return Err(restart.log.error(
-            EINVAL,
-            fmt!("{}: it is not what it was any more", &*name),
-        ));
+        return Err(restart
+            .log
+            .error(EINVAL, fmt!("{}: it is not what it was any more", &*name)));
     }
     if open.pos != 0 {
         sys::file::seek(&file, open.pos)?;

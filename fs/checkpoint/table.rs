@@ -105,9 +105,7 @@ pub(crate) fn check_files(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result
 /// Checks the record of working directory and root.
 pub(crate) fn check_fs(record: &RawRecord<'_>) -> Result {
     let (state, tail) = record.parse::<Fs>()?;
-    let (cwd, root) = tail
-        .split_at_checked(state.cwd as usize)
-        .ok_or(EINVAL)?;
+    let (cwd, root) = tail.split_at_checked(state.cwd as usize).ok_or(EINVAL)?;
 
     if state.reserved != 0 || state.umask & !0o777 != 0 || root.len() != state.root as usize {
         return Err(EINVAL.into());
@@ -149,10 +147,11 @@ pub(crate) fn restore_fs(restart: &Restart, number: ObjRef) -> Result {
     let directory = |name: &[u8]| -> Result<Path> {
         let name = path_name(name)?;
         let flags = bindings::O_DIRECTORY | bindings::O_PATH;
-        let file = restart
-            .root()
-            .open(&name, flags)
-            .map_err(|errno| restart.log.error(errno, fmt!("{}: cannot go there", &*name)))?;
+        let file = restart.root().open(&name, flags).map_err(|errno| {
+            restart
+                .log
+                .error(errno, fmt!("{}: cannot go there", &*name))
+        })?;
 
         Ok(Path::of(&file))
     };

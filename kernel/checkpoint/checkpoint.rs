@@ -27,7 +27,11 @@ const __LOG_PREFIX: &[u8] = b"checkpoint\0";
 #[cfg_attr(CONFIG_X86, path = "../../arch/x86/kernel/checkpoint.rs")]
 mod arch;
 mod error;
-#[expect(dead_code, unreachable_pub, reason = "the tools share it, and use the rest")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the tools share it, and use the rest"
+)]
 mod format;
 #[path = "../../fs/checkpoint.rs"]
 mod fs;
@@ -40,6 +44,11 @@ mod plan;
 mod restore;
 mod save;
 #[expect(unsafe_code, reason = "the fence")]
+#[allow(
+    clippy::as_underscore,
+    clippy::unnecessary_cast,
+    reason = "the integers of C differ between architectures"
+)]
 mod sys;
 mod task;
 mod tree;

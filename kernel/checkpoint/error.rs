@@ -41,10 +41,7 @@ impl Error {
     pub(crate) fn place(&self) -> (&'static str, u32) {
         let file = self.place.file();
 
-        (
-            file.rsplit("../").next().unwrap_or(file),
-            self.place.line(),
-        )
+        (file.rsplit("../").next().unwrap_or(file), self.place.line())
     }
 }
 

@@ -263,10 +263,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Splits `count` values of plain data off the front of a tail.
-pub(crate) fn split<T: FromBytes + Copy>(
-    tail: &[u8],
-    count: u32,
-) -> Result<(KVVec<T>, &[u8])> {
+pub(crate) fn split<T: FromBytes + Copy>(tail: &[u8], count: u32) -> Result<(KVVec<T>, &[u8])> {
     let bytes = usize::try_from(count)
         .ok()
         .and_then(|count| count.checked_mul(size_of::<T>()))
@@ -320,10 +317,7 @@ mod tests {
 
             assert_eq!(end.objects, 2);
             assert_eq!(record.object, ObjRef(seen));
-            assert_eq!(
-                tail,
-                [b"".as_slice(), b"abcde", b"12345678"][seen as usize]
-            );
+            assert_eq!(tail, [b"".as_slice(), b"abcde", b"12345678"][seen as usize]);
             seen = seen.saturating_add(1);
         }
         assert_eq!(seen, 3);

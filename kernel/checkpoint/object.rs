@@ -55,7 +55,9 @@ pub(crate) struct ObjectTable {
 impl ObjectTable {
     /// An empty table.
     pub(crate) fn new() -> Self {
-        Self { tree: RBTree::new() }
+        Self {
+            tree: RBTree::new(),
+        }
     }
 
     /// The number of an object that was seen before; counts the reference.

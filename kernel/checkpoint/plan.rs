@@ -516,7 +516,11 @@ impl Checker {
         if !is_zombie && !owns_mm && parent.is_none_or(|parent| parent.mm != state.mm) {
             return Err(EINVAL.into());
         }
-        if !is_zombie && tasks.first().is_some_and(|root| root.namespaces != state.namespaces) {
+        if !is_zombie
+            && tasks
+                .first()
+                .is_some_and(|root| root.namespaces != state.namespaces)
+        {
             return Err(EINVAL.into());
         }
         let is_leader = self.leader.is_some_and(|(leader, _)| leader == index);

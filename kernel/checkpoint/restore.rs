@@ -71,9 +71,8 @@ const FLAGS: u64 = (bindings::RESTART_TASKSELF
     | bindings::RESTART_NEW_PIDS) as u64;
 
 /// Flags of restart(2) that ask for what is not there yet.
-const UNSUPPORTED: u64 = (bindings::RESTART_TASKSELF
-    | bindings::RESTART_KEEP_LSM
-    | bindings::RESTART_NEW_PIDS) as u64;
+const UNSUPPORTED: u64 =
+    (bindings::RESTART_TASKSELF | bindings::RESTART_KEEP_LSM | bindings::RESTART_NEW_PIDS) as u64;
 
 /// An object that has been made.
 #[derive(Clone)]
@@ -315,7 +314,9 @@ impl Restart {
 
     /// Shared memory without a name.
     pub(crate) fn shmem(&self, number: ObjRef) -> Result<FileRef> {
-        match self.obtain(number, || Ok(Built::File(mm::shmem::restore(self, number)?)))? {
+        match self.obtain(number, || {
+            Ok(Built::File(mm::shmem::restore(self, number)?))
+        })? {
             Built::File(file) => Ok(file),
             _ => Err(EINVAL.into()),
         }
@@ -333,14 +334,21 @@ impl Restart {
 
     /// A pseudo-terminal.
     pub(crate) fn pty(&self, number: ObjRef) -> Result<Arc<PtyEnds>> {
-        match self.obtain(number, || Ok(Built::Pty(fs::tty::restore_pty(self, number)?)))? {
+        match self.obtain(number, || {
+            Ok(Built::Pty(fs::tty::restore_pty(self, number)?))
+        })? {
             Built::Pty(pty) => Ok(pty),
             _ => Err(EINVAL.into()),
         }
     }
 
     /// An object that its owner has made; the others wait for it.
-    fn shared(&self, number: ObjRef, owner: bool, make: impl FnOnce() -> Result<Built>) -> Result<Built> {
+    fn shared(
+        &self,
+        number: ObjRef,
+        owner: bool,
+        make: impl FnOnce() -> Result<Built>,
+    ) -> Result<Built> {
         if owner {
             return self.obtain(number, make);
         }
@@ -698,7 +706,15 @@ fn read_pages(restart: &Restart, stream: &mut InStream) -> Result {
         };
 
         reader.read(&record, &owner).map_err(|error| {
-            restart.explain(error, fmt!("object {}: its pages", map.owner.0))
+            // Memory that nobody may write to cannot have been written to.
+            let errno = match error.errno() {
+                errno if errno == EFAULT => EINVAL,
+                errno => errno,
+            };
+
+            restart
+                .log
+                .error(errno, fmt!("object {}: its pages", map.owner.0))
         })?;
         restart.check_failed()?;
     }
@@ -755,9 +771,7 @@ fn commit(restart: &Restart, flags: u64) -> Result {
             sys::freeze::trap(task);
         }
     }
-    restart
-        .committed
-        .store(1, kernel::sync::atomic::Release);
+    restart.committed.store(1, kernel::sync::atomic::Release);
     restart.commit.open();
     Ok(())
 }

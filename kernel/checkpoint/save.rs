@@ -118,7 +118,7 @@ impl Saver<'_> {
 
             return Err(self.refuse(fmt!("{}: it uses it, and it has been deleted", &*name)));
         }
-        Ok(path.name(&self.root).map_err(|errno| {
+        path.name(&self.root).map_err(|errno| {
             self.log.error(
                 errno,
                 fmt!(
@@ -126,7 +126,7 @@ impl Saver<'_> {
                     &*self.who
                 ),
             )
-        })?)
+        })
     }
 }
 
@@ -149,7 +149,9 @@ pub(crate) fn checkpoint(
 }
 
 /// The file that the messages of a call go to; -1: none.
-pub(crate) fn open_log(logfd: i32) -> core::result::Result<Option<OutStream>, kernel::error::Error> {
+pub(crate) fn open_log(
+    logfd: i32,
+) -> core::result::Result<Option<OutStream>, kernel::error::Error> {
     if logfd == -1 {
         return Ok(None);
     }
@@ -255,13 +257,7 @@ struct Saved {
 }
 
 /// Saves a tree that does not run.
-fn save(
-    root: &TaskRef,
-    tree: &Tree,
-    mode: u32,
-    out: &mut OutStream,
-    log: &Log,
-) -> Result<Saved> {
+fn save(root: &TaskRef, tree: &Tree, mode: u32, out: &mut OutStream, log: &Log) -> Result<Saved> {
     let frozen = sys::time::now();
     let mut saver = Saver {
         log,

@@ -153,9 +153,10 @@ fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree) -> Result {
 
 /// How many words of 64 CPUs the tail of a task has.
 fn affinity_words(tail: &[u8]) -> Result<u32> {
-    let words = tail.len() / size_of::<u64>();
+    let (chunks, rest) = tail.as_chunks::<{ size_of::<u64>() }>();
+    let words = chunks.len();
 
-    if tail.len() % size_of::<u64>() != 0 || words > sys::process::AFFINITY_WORDS {
+    if !rest.is_empty() || words > sys::process::AFFINITY_WORDS {
         return Err(EINVAL.into());
     }
     Ok(u32::try_from(words).map_err(|_| EINVAL)?)
@@ -169,7 +170,13 @@ pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
         | format::TASK_ZOMBIE
         | format::TASK_SELF;
     let zombie = state.flags & format::TASK_ZOMBIE != 0;
-    let objects = [state.namespaces, state.mm, state.files, state.fs, state.sighand];
+    let objects = [
+        state.namespaces,
+        state.mm,
+        state.files,
+        state.fs,
+        state.sighand,
+    ];
 
     if state.flags & !known != 0
         || state.tid <= 0
@@ -267,8 +274,7 @@ pub(crate) fn release(restart: &Restart, number: ObjRef) -> Result {
         no_new_privs: state.flags & format::TASK_NO_NEW_PRIVS != 0,
         refused: None,
     });
-    let saved =
-        (state.flags & format::TASK_RESTORE_SIGMASK != 0).then_some(state.saved_sigmask);
+    let saved = (state.flags & format::TASK_RESTORE_SIGMASK != 0).then_some(state.saved_sigmask);
 
     sys::signal::set_blocked(state.blocked, saved);
     sys::signal::set_sigpending();

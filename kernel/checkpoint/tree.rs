@@ -108,7 +108,8 @@ pub(crate) fn freeze(root: &TaskRef, log: &Log) -> Result<Tree> {
         if same(&found, &tasks) {
             return Ok(Tree { tasks });
         }
-        let mut old = core::mem::replace(&mut tasks, KVVec::with_capacity(found.len(), GFP_KERNEL)?);
+        let mut old =
+            core::mem::replace(&mut tasks, KVVec::with_capacity(found.len(), GFP_KERNEL)?);
         let mut freezing = KVVec::with_capacity(found.len(), GFP_KERNEL)?;
 
         for task in found {

@@ -41,7 +41,9 @@ pub(crate) struct Run {
 impl Run {
     /// The pages from one address (or offset) up to another.
     pub(crate) fn of_bytes(start: u64, end: u64) -> Result<Self> {
-        let end = end.checked_next_multiple_of(sys::page::SIZE as u64).ok_or(EINVAL)?;
+        let end = end
+            .checked_next_multiple_of(sys::page::SIZE as u64)
+            .ok_or(EINVAL)?;
         let pages = end.checked_sub(start).ok_or(EINVAL)? >> SHIFT;
 
         Ok(Self {
@@ -144,7 +146,10 @@ impl Pages {
     /// Adds the pages of an address space or of shared memory. Gives its number back.
     pub(crate) fn add(&mut self, number: ObjRef, owner: Owner, runs: KVVec<Run>) -> Result<ObjRef> {
         for run in &runs {
-            self.count = self.count.checked_add(u64::from(run.pages)).ok_or(EOVERFLOW)?;
+            self.count = self
+                .count
+                .checked_add(u64::from(run.pages))
+                .ok_or(EOVERFLOW)?;
         }
         self.owners.push((number, owner, runs), GFP_KERNEL)?;
         Ok(number)
@@ -298,7 +303,8 @@ impl<'a> PageReader<'a> {
         }
         let mut theirs = KVVec::from_elem(0u32, ours.len(), GFP_KERNEL)?;
 
-        self.stream.read_exact(theirs.as_mut_slice().as_mut_bytes())?;
+        self.stream
+            .read_exact(theirs.as_mut_slice().as_mut_bytes())?;
         if ours != theirs.as_slice() || sys::crc::crc32(ours.as_bytes()) != trailer.crc {
             return Err(EBADMSG.into());
         }

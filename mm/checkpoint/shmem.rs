@@ -47,7 +47,7 @@ pub(crate) fn check(record: &RawRecord<'_>) -> Result {
     if state.flags != 0
         || state.size == 0
         || i64::try_from(state.size).is_err()
-        || state.size % sys::page::SIZE as u64 != 0
+        || !sys::page::is_aligned(state.size)
         || !tail.is_empty()
     {
         return Err(EINVAL.into());

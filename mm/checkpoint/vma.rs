@@ -108,12 +108,13 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
 fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
     let (flags, unknown) = to_image(vma.flags);
     let special = vma.special.as_ref().map(|name| name.to_bytes());
-    let refuse = |what: fmt::Arguments<'_>| {
-        saver.refuse(fmt!("mapping at {:#x}: {what}", vma.start))
-    };
+    let refuse =
+        |what: fmt::Arguments<'_>| saver.refuse(fmt!("mapping at {:#x}: {what}", vma.start));
 
     if special.is_none() && unknown != 0 {
-        return Err(refuse(fmt!("has properties that are not supported: {unknown:#x}")));
+        return Err(refuse(fmt!(
+            "has properties that are not supported: {unknown:#x}"
+        )));
     }
     if vma.name.is_some() {
         return Err(refuse(fmt!("has a name (PR_SET_VMA_ANON_NAME)")));
@@ -141,7 +142,11 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
             start: vma.start,
             end: vma.end,
             flags: if special.is_some() { 0 } else { flags },
-            pgoff: if kind == format::VMA_ANON { 0 } else { vma.pgoff },
+            pgoff: if kind == format::VMA_ANON {
+                0
+            } else {
+                vma.pgoff
+            },
             object,
             name: u32::try_from(name.len()).map_err(|_| EINVAL)?,
         },
@@ -195,7 +200,6 @@ fn find_pages(
 /// Checks the record; gives the address space that it belongs to.
 pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> {
     let (vma, tail) = record.parse::<Vma>()?;
-    let page = sys::page::SIZE as u64;
     let object_fits = match vma.kind {
         format::VMA_ANON => vma.object.is_none() && vma.pgoff == 0,
         format::VMA_FILE => kind_of(vma.object) == Some(crate::format::file::PathFile::KIND),
@@ -210,8 +214,8 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
 
     if kind_of(vma.mm) != Some(format::Mm::KIND)
         || vma.start >= vma.end
-        || vma.start % page != 0
-        || vma.end % page != 0
+        || !sys::page::is_aligned(vma.start)
+        || !sys::page::is_aligned(vma.end)
         || to_kernel(vma.flags).1 != 0
         || !object_fits
         || (vma.flags & format::VMA_SHARED != 0 && !may_share)

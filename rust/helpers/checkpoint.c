@@ -26,16 +26,6 @@ __rust_helper void rust_helper_tasklist_write_unlock(void)
 	write_unlock_irq(&tasklist_lock);
 }
 
-__rust_helper void rust_helper_siglock(struct task_struct *task)
-{
-	spin_lock_irq(&task->sighand->siglock);
-}
-
-__rust_helper void rust_helper_sigunlock(struct task_struct *task)
-{
-	spin_unlock_irq(&task->sighand->siglock);
-}
-
 __rust_helper void rust_helper_task_lock(struct task_struct *task)
 {
 	task_lock(task);
@@ -79,22 +69,6 @@ __rust_helper void rust_helper_checkpoint_put_stack(struct task_struct *task)
 	put_task_stack(task);
 }
 
-__rust_helper struct pid *rust_helper_task_session(struct task_struct *task)
-{
-	return task_session(task);
-}
-
-__rust_helper struct pid *rust_helper_task_pgrp(struct task_struct *task)
-{
-	return task_pgrp(task);
-}
-
-__rust_helper struct task_struct *rust_helper_pid_first_task(struct pid *pid,
-							    enum pid_type type)
-{
-	return pid_task(pid, type);
-}
-
 __rust_helper bool rust_helper_test_tsk_restore_sigmask(struct task_struct *task)
 {
 	return test_tsk_restore_sigmask(task);
@@ -120,34 +94,12 @@ __rust_helper void rust_helper_task_set_no_new_privs(struct task_struct *task)
 	task_set_no_new_privs(task);
 }
 
-__rust_helper void rust_helper_mmap_write_lock(struct mm_struct *mm)
-{
-	mmap_write_lock(mm);
-}
-
-__rust_helper void rust_helper_mmap_write_unlock(struct mm_struct *mm)
-{
-	mmap_write_unlock(mm);
-}
-
 __rust_helper struct vm_area_struct *
 rust_helper_checkpoint_next_vma(struct mm_struct *mm, unsigned long addr)
 {
 	VMA_ITERATOR(vmi, mm, addr);
 
 	return vma_next(&vmi);
-}
-
-__rust_helper void rust_helper_vm_flags_set(struct vm_area_struct *vma,
-					    vm_flags_t flags)
-{
-	vm_flags_set(vma, flags);
-}
-
-__rust_helper void rust_helper_vm_flags_clear(struct vm_area_struct *vma,
-					      vm_flags_t flags)
-{
-	vm_flags_clear(vma, flags);
 }
 
 __rust_helper int rust_helper_path_unlinked(struct dentry *dentry)
@@ -535,7 +487,7 @@ __rust_helper int rust_helper_checkpoint_next_data(struct file *file, u64 *start
 }
 
 __rust_helper struct page *rust_helper_checkpoint_shmem_page(struct file *file,
-							    unsigned long index)
+							     unsigned long index)
 {
 	return shmem_read_mapping_page(file->f_mapping, index);
 }
@@ -734,7 +686,7 @@ __rust_helper bool rust_helper_checkpoint_capable(int cap)
 }
 
 __rust_helper int rust_helper_checkpoint_sighand_key(struct task_struct *task,
-						    unsigned long *key, u32 *count)
+						     unsigned long *key, u32 *count)
 {
 	struct sighand_struct *sighand;
 	unsigned long flags;
@@ -749,7 +701,7 @@ __rust_helper int rust_helper_checkpoint_sighand_key(struct task_struct *task,
 }
 
 __rust_helper int rust_helper_checkpoint_get_actions(struct task_struct *task,
-						    struct k_sigaction *actions)
+						     struct k_sigaction *actions)
 {
 	unsigned long flags;
 
@@ -761,9 +713,9 @@ __rust_helper int rust_helper_checkpoint_get_actions(struct task_struct *task,
 }
 
 __rust_helper int rust_helper_checkpoint_set_action(int sig, unsigned long handler,
-						   unsigned long flags,
-						   unsigned long restorer,
-						   const u64 *mask)
+						    unsigned long flags,
+						    unsigned long restorer,
+						    const u64 *mask)
 {
 	struct k_sigaction ka = {};
 
@@ -786,9 +738,9 @@ __rust_helper int rust_helper_checkpoint_set_action(int sig, unsigned long handl
  * -ESRCH.
  */
 __rust_helper int rust_helper_checkpoint_get_pending(struct task_struct *task,
-						    bool shared,
-						    siginfo_t *infos, u32 max,
-						    u64 *set)
+						     bool shared,
+						     siginfo_t *infos, u32 max,
+						     u64 *set)
 {
 	struct sigpending *pending;
 	struct sigqueue *q;
@@ -814,7 +766,7 @@ __rust_helper int rust_helper_checkpoint_get_pending(struct task_struct *task,
 }
 
 __rust_helper int rust_helper_checkpoint_send_siginfo(const siginfo_t *from,
-						     bool shared)
+						      bool shared)
 {
 	struct kernel_siginfo info;
 
@@ -857,7 +809,7 @@ rust_helper_checkpoint_set_compat_robust_list(unsigned long head)
 /* rseq(2) without the initialization of the area, which the image holds. */
 #define CHECKPOINT_RSEQ_V1_SIZE 32
 __rust_helper int rust_helper_checkpoint_set_rseq(unsigned long addr, u32 len,
-						 u32 sig)
+						  u32 sig)
 {
 #ifdef CONFIG_RSEQ
 	struct rseq __user *rseq = (struct rseq __user *)addr;

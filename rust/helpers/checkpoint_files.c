@@ -328,7 +328,9 @@ __rust_helper int rust_helper_checkpoint_tty_raw(struct tty_struct *tty, u8 *dat
 	unsigned int n, len = 0;
 
 	for (; buf; buf = next) {
+		/* Pairs with the release in __tty_buffer_request_room(). */
 		next = smp_load_acquire(&buf->next);
+		/* Pairs with the release in tty_flip_buffer_commit(). */
 		n = smp_load_acquire(&buf->commit) - buf->read;
 		if (n > max - len)
 			return -E2BIG;

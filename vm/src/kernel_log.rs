@@ -7,7 +7,7 @@ const COMPLAINTS: [&str; 31] = [
     "Oops",
     "Kernel panic",
     "kernel BUG at",
-    "general protection fault",
+    "general protection fault, ",
     "unable to handle",
     "Bad page",
     "Bad rss-counter",

@@ -43,7 +43,7 @@ pub(crate) fn return_from_call(note: u32, data: &mut [u8]) {
 pub(crate) fn check(note: u32, data: &[u8]) -> Result {
     let fits = match note {
         bindings::NT_PRSTATUS => data.len() == size_of::<bindings::user_regs_struct>(),
-        _ => data.len() % size_of::<u64>() == 0 && data.len() <= 1 << 16,
+        _ => data.as_chunks::<{ size_of::<u64>() }>().1.is_empty() && data.len() <= 1 << 16,
     };
 
     if fits {

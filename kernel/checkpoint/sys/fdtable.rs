@@ -52,9 +52,8 @@ impl Files {
         };
 
         // SAFETY: The table of the running task is valid; the copy leaves out every descriptor.
-        let files = from_err_ptr(unsafe {
-            bindings::dup_fd(&raw mut bindings::init_files, &raw mut all)
-        })?;
+        let files =
+            from_err_ptr(unsafe { bindings::dup_fd(&raw mut bindings::init_files, &raw mut all) })?;
 
         NonNull::new(files).map(Self).ok_or(ENOMEM)
     }

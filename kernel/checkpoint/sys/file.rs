@@ -55,10 +55,6 @@ pub(crate) struct Status {
     pub(crate) rdev: u32,
     /// Position.
     pub(crate) pos: i64,
-    /// Device number and inode number, for the log.
-    pub(crate) dev: u32,
-    /// Inode number.
-    pub(crate) ino: u64,
 }
 
 /// Reads what the file is.
@@ -74,8 +70,6 @@ pub(crate) fn status(file: &File) -> Status {
             mode: u32::from((*inode).i_mode),
             rdev: (*inode).i_rdev,
             pos: core::ptr::read_volatile(&raw const (*raw).f_pos),
-            dev: (*(*inode).i_sb).s_dev,
-            ino: (*inode).i_ino as u64,
         }
     }
 }
@@ -199,7 +193,7 @@ impl Path {
             if name.is_null() {
                 return Err(EXDEV);
             }
-            Ok(CString::try_from(CStr::from_ptr(name.cast_const().cast()))?)
+            Ok(CString::try_from(CStr::from_char_ptr(name.cast_const()))?)
         }
     }
 
@@ -216,7 +210,7 @@ impl Path {
                 buffer.len() as i32,
             ))?;
 
-            Ok(CString::try_from(CStr::from_ptr(name.cast_const().cast()))?)
+            Ok(CString::try_from(CStr::from_char_ptr(name.cast_const()))?)
         }
     }
 
@@ -253,19 +247,4 @@ pub(crate) fn seek(file: &File, pos: i64) -> Result {
     // SAFETY: The file is referenced. The offset goes through a helper, since 64 bits by value
     // are not safe between Rust and C on 32-bit machines.
     to_result(unsafe { bindings::checkpoint_llseek(file.as_ptr(), &raw const pos) })
-}
-
-/// Writes to a stream (a pipe, a terminal).
-pub(crate) fn write(file: &File, data: &[u8]) -> Result<usize> {
-    // SAFETY: The file is referenced and `data` is valid; the file is a stream without position.
-    let ret = unsafe {
-        bindings::kernel_write(
-            file.as_ptr(),
-            data.as_ptr().cast(),
-            data.len(),
-            core::ptr::null_mut(),
-        )
-    };
-
-    usize::try_from(ret).map_err(|_| Error::from_errno(ret as i32))
 }

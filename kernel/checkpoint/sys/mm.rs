@@ -410,7 +410,6 @@ pub(crate) fn layout_fits(layout: &Layout, base: u64, legacy_base: u64) -> bool 
         *layout;
     // SAFETY: The helper gives a constant of the running task.
     let top = unsafe { bindings::checkpoint_task_size() } as u64;
-    let page = super::page::SIZE as u64;
 
     layout.iter().all(|&address| address < top)
         && start_code <= end_code
@@ -420,7 +419,7 @@ pub(crate) fn layout_fits(layout: &Layout, base: u64, legacy_base: u64) -> bool 
         && env_start <= env_end
         && [base, legacy_base]
             .iter()
-            .all(|&base| base % page == 0 && base <= top)
+            .all(|&base| super::page::is_aligned(base) && base <= top)
 }
 
 /// prctl(PR_GET_DUMPABLE) of any task.
@@ -467,9 +466,8 @@ pub(crate) mod shmem {
         let (mut start, mut end) = (from, 0);
 
         // SAFETY: The file is referenced.
-        match unsafe {
-            bindings::checkpoint_next_data(file.as_ptr(), &raw mut start, &raw mut end)
-        } {
+        match unsafe { bindings::checkpoint_next_data(file.as_ptr(), &raw mut start, &raw mut end) }
+        {
             0 => Ok(Some((start, end))),
             error if error == ENXIO.to_errno() => Ok(None),
             error => Err(Error::from_errno(error)),

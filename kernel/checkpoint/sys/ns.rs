@@ -48,12 +48,6 @@ impl PidNs {
         self.0 == other.0
     }
 
-    /// Whether this is `other` or inside of it.
-    pub(crate) fn level(&self) -> u32 {
-        // SAFETY: The namespace is referenced; its level does not change.
-        unsafe { (*self.0.as_ptr()).level }
-    }
-
     /// The pid that was given out last.
     pub(crate) fn last_pid(&self) -> i32 {
         // SAFETY: The namespace is referenced; a racing read gives some recent pid.
@@ -162,7 +156,7 @@ pub(crate) fn kernel_release() -> [u8; 64] {
     let mut release = [0; 64];
 
     // SAFETY: The name of the initial UTS namespace has a release that does not change.
-    let raw = unsafe { &*(&raw const bindings::init_uts_ns.name.release) };
+    let raw = unsafe { bindings::init_uts_ns.name.release };
 
     for (to, &from) in release.iter_mut().zip(raw.iter().take_while(|&&c| c != 0)) {
         *to = from as u8;

@@ -14,6 +14,13 @@ pub(crate) const SIZE: usize = kernel::page::PAGE_SIZE;
 /// Log2 of [`SIZE`].
 pub(crate) const SHIFT: u32 = kernel::page::PAGE_SHIFT as u32;
 
+/// Whether an address or a length is one of whole pages.
+pub(crate) fn is_aligned(bytes: u64) -> bool {
+    const MASK: u64 = SIZE as u64 - 1;
+
+    bytes & MASK == 0
+}
+
 /// How a page is let go again.
 #[derive(Clone, Copy)]
 pub(super) enum Hold {

@@ -84,11 +84,7 @@ pub(crate) fn affinity(task: &Frozen) -> Result<KVec<u64>> {
 
     // SAFETY: The task is referenced; there is room for as many words as is said.
     let count = unsafe {
-        bindings::checkpoint_get_affinity(
-            task.as_ptr(),
-            words.as_mut_ptr(),
-            AFFINITY_WORDS as u32,
-        )
+        bindings::checkpoint_get_affinity(task.as_ptr(), words.as_mut_ptr(), AFFINITY_WORDS as u32)
     };
 
     words.truncate(count as usize);
@@ -156,4 +152,3 @@ pub(crate) fn set_flags(subreaper: bool, execed: bool) {
         }
     }
 }
-

@@ -72,7 +72,7 @@ impl Regset {
     pub(crate) fn set(&self, task: &Frozen, data: &[u8]) -> Result {
         let set = self.0.set.ok_or(EOPNOTSUPP)?;
 
-        if data.len() > self.bytes() || data.len() % self.0.size as usize != 0 {
+        if data.len() > self.bytes() || data.len().checked_rem(self.0.size as usize) != Some(0) {
             return Err(EINVAL);
         }
         // SAFETY: The task is parked; `data` is valid for its length, which is not more than the

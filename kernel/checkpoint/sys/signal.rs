@@ -25,12 +25,9 @@ pub(crate) type SigInfo = [u8; SIGINFO_SIZE];
 
 /// A set of signals as a number, the first signal in the lowest bit.
 pub(super) fn from_set(set: &bindings::sigset_t) -> u64 {
-    set.sig
-        .iter()
-        .rev()
-        .fold(0u64, |bits, &word| {
-            bits.checked_shl(usize::BITS).unwrap_or(0) | word as u64
-        })
+    set.sig.iter().rev().fold(0u64, |bits, &word| {
+        bits.checked_shl(usize::BITS).unwrap_or(0) | word as u64
+    })
 }
 
 /// The set of signals that a number stands for.

@@ -51,9 +51,7 @@ pub(crate) fn find_by_vpid(pid: i32) -> Result<TaskRef> {
 /// Whether the caller could attach to the task with ptrace(2).
 pub(crate) fn may_attach(task: &Task) -> bool {
     // SAFETY: The task is referenced.
-    unsafe {
-        bindings::ptrace_may_access(task.as_ptr(), bindings::PTRACE_MODE_ATTACH_REALCREDS)
-    }
+    unsafe { bindings::ptrace_may_access(task.as_ptr(), bindings::PTRACE_MODE_ATTACH_REALCREDS) }
 }
 
 /// Sends SIGKILL to the process of the task.
@@ -153,11 +151,6 @@ impl Tasklist {
     pub(crate) fn real_parent(&self, task: &Task) -> Option<TaskRef> {
         // SAFETY: The pointer is stable and valid under the lock.
         unsafe { get((*task.as_ptr()).real_parent) }
-    }
-
-    /// Whether the task has ended: nothing of it is left but its exit code.
-    pub(crate) fn is_zombie(&self, task: &Task) -> bool {
-        exit_state(task) != 0
     }
 }
 
@@ -292,8 +285,10 @@ impl Frozen {
                 Some("is confined by Landlock")
             } else if (*signal).autoreap() != 0 {
                 Some("is reaped by the kernel (CLONE_AUTOREAP)")
-            } else if !matches!((*task).policy, bindings::SCHED_NORMAL | bindings::SCHED_BATCH)
-                && (*task).policy != bindings::SCHED_IDLE
+            } else if !matches!(
+                (*task).policy,
+                bindings::SCHED_NORMAL | bindings::SCHED_BATCH
+            ) && (*task).policy != bindings::SCHED_IDLE
                 && (*task).policy != bindings::SCHED_FIFO
                 && (*task).policy != bindings::SCHED_RR
             {
@@ -330,7 +325,9 @@ impl Frozen {
                 oom_score_adj: (*signal).oom_score_adj,
                 oom_score_adj_min: (*signal).oom_score_adj_min,
                 stopped: (*signal).flags & bindings::SIGNAL_STOP_STOPPED != 0,
-                rlimits: (*signal).rlim.map(|r| [r.rlim_cur as u64, r.rlim_max as u64]),
+                rlimits: (*signal)
+                    .rlim
+                    .map(|r| [r.rlim_cur as u64, r.rlim_max as u64]),
             }
         }
     }

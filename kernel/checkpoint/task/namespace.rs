@@ -104,8 +104,7 @@ fn save_ipc(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     match sys::ns::ipc_objects(task) {
         0 => saver.out.object(&IpcNs { reserved: 0 }, &[]),
         n => Err(saver.refuse(fmt!(
-            "its IPC namespace has {n} shared memory segments, semaphore sets or message queues, \
-             which are not supported"
+            "its IPC namespace has {n} objects of SYSV IPC or message queues, which are not supported"
         ))),
     }
 }

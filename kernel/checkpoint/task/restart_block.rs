@@ -21,7 +21,10 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Resu
     let block = sys::time::restart_block(task).map_err(|errno| {
         saver.log.error(
             errno,
-            fmt!("pid {}: sleeps on a clock that is not supported", task.pid()),
+            fmt!(
+                "pid {}: sleeps on a clock that is not supported",
+                task.pid()
+            ),
         )
     })?;
     let Some(block) = block else {

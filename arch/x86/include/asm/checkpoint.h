@@ -7,7 +7,7 @@
 
 #include <linux/crc32.h>
 #include <linux/mm_types.h>
-#include <asm/mmu_context.h>
+#include <linux/mmu_context.h>
 #include <asm/vdso.h>
 
 /* Address of the vdso's code, or 0. */

@@ -466,12 +466,20 @@ static void copy_on_write_check(enum cr_phase phase)
  * Memory that several processes have from their common parent is stored once,
  * and is one again after the restart, until somebody writes to it.
  */
-#define SHARERS	4
-
-static void sleeper(void *arg)
+static void size_drive(struct cr_run *run)
 {
-	for (;;)
-		pause();
+	struct stat st;
+	char path[80];
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
+	    !cr_none_left(run))
+		return;
+	snprintf(path, sizeof(path), "%s/image", run->dir);
+	if (stat(path, &st) || st.st_size > (off_t)(10 * MB))
+		cr_failed(run, "the image has %lld bytes",
+			  (long long)st.st_size);
+	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
 }
 
 /* All mappings, line by line: addresses, rights, offsets, files, names. */
