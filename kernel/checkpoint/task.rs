@@ -274,6 +274,7 @@ pub(crate) fn release(restart: &Restart, number: ObjRef) -> Result {
         no_new_privs: state.flags & format::TASK_NO_NEW_PRIVS != 0,
         refused: None,
     });
+    sys::process::sync_rseq();
     let saved = (state.flags & format::TASK_RESTORE_SIGMASK != 0).then_some(state.saved_sigmask);
 
     sys::signal::set_blocked(state.blocked, saved);

@@ -828,10 +828,30 @@ __rust_helper int rust_helper_checkpoint_set_rseq(unsigned long addr, u32 len,
 	current->rseq.sig = sig;
 	current->rseq.event.has_rseq =
 		IS_ENABLED(CONFIG_GENERIC_IRQ_ENTRY) && len > CHECKPOINT_RSEQ_V1_SIZE ? 2 : 1;
-	rseq_force_update();
 	return 0;
 #else
 	return addr ? -EINVAL : 0;
+#endif
+}
+
+/*
+ * Before the kernel writes new ids to the area it wants to find there what it
+ * has written last: that was on another machine, and is in the area.
+ */
+__rust_helper void rust_helper_checkpoint_sync_rseq(void)
+{
+#ifdef CONFIG_RSEQ
+	struct rseq __user *rseq = current->rseq.usrptr;
+	struct rseq_ids ids;
+
+	if (!rseq)
+		return;
+	/* If the area cannot be read, rseq itself ends the task. */
+	if (!get_user(ids.cpu_id, &rseq->cpu_id) &&
+	    !get_user(ids.mm_cid, &rseq->mm_cid) &&
+	    !get_user(ids.node_id, &rseq->node_id))
+		current->rseq.ids = ids;
+	rseq_force_update();
 #endif
 }
 

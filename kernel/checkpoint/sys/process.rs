@@ -49,6 +49,12 @@ pub(crate) fn set_rseq(area: (u64, u32, u32)) -> Result {
     to_result(unsafe { bindings::checkpoint_set_rseq(area.0 as usize as _, area.1, area.2) })
 }
 
+/// Prepares the rseq area of the running task, whose memory is complete, for its first update.
+pub(crate) fn sync_rseq() {
+    // SAFETY: The helper works on the running task and its memory.
+    unsafe { bindings::checkpoint_sync_rseq() };
+}
+
 /// Whether there are such a policy, nice value and priority.
 pub(crate) fn scheduler_fits(policy: u32, nice: i32, priority: u32) -> bool {
     let priority_fits = match policy {
