@@ -240,16 +240,30 @@ __rust_helper void rust_helper_checkpoint_tty_session(struct tty_struct *tty,
 		      pid_nr_ns(pgrp, ns) : 0;
 }
 
+/* Whether there is such a group, and all of it belongs to the session. */
+static inline bool checkpoint_group_is_of(struct pid *pgrp, struct pid *session)
+{
+	struct task_struct *p;
+	bool found = false;
+
+	do_each_pid_task(pgrp, PIDTYPE_PGID, p) {
+		if (task_session(p) != session)
+			return false;
+		found = true;
+	} while_each_pid_task(pgrp, PIDTYPE_PGID, p);
+	return found;
+}
+
 /*
  * Gives the running process its controlling terminal. If it leads its session,
- * the terminal becomes that of the session.
+ * the terminal becomes that of the session. The foreground must be a group of
+ * it: a terminal sends signals there without asking who may.
  */
 __rust_helper int rust_helper_checkpoint_set_ctty(struct tty_struct *tty,
 						  pid_t foreground)
 {
 	struct pid *session, *pgrp;
 	struct tty_struct *old = NULL;
-	struct task_struct *task;
 	int ret = 0;
 
 	tty_lock(tty);
@@ -257,15 +271,15 @@ __rust_helper int rust_helper_checkpoint_set_ctty(struct tty_struct *tty,
 	spin_lock_irq(&current->sighand->siglock);
 	session = task_session(current);
 	if (session == task_tgid(current)) {
-		/* A terminal sends signals to its foreground without asking. */
 		pgrp = find_vpid(foreground);
-		task = pid_task(pgrp, PIDTYPE_PGID);
-		if (!task || task_session(task) != session)
-			pgrp = task_pgrp(current);
+		if (!checkpoint_group_is_of(pgrp, session))
+			pgrp = session;
 
 		guard(spinlock)(&tty->ctrl.lock);
 		if (tty->ctrl.session) {
 			ret = -EPERM;
+		} else if (!checkpoint_group_is_of(pgrp, session)) {
+			ret = -EINVAL;
 		} else {
 			tty->ctrl.session = get_pid(session);
 			tty->ctrl.pgrp = get_pid(pgrp);
