@@ -45,6 +45,9 @@ const FLAGS: u64 = (bindings::CHECKPOINT_SUBTREE
     | bindings::CHECKPOINT_THAW
     | bindings::CHECKPOINT_STATS) as u64;
 
+/// What may become of the tree: one of them, or neither.
+const ENDS: u64 = (bindings::CHECKPOINT_KILL | bindings::CHECKPOINT_LEAVE_FROZEN) as u64;
+
 /// The number of the last checkpoint.
 static LAST_ID: Atomic<i32> = Atomic::new(0);
 
@@ -137,7 +140,7 @@ pub(crate) fn checkpoint(
     flags: u64,
     logfd: i32,
 ) -> core::result::Result<i64, kernel::error::Error> {
-    if flags & !FLAGS != 0 || pid < 0 {
+    if flags & !FLAGS != 0 || flags & ENDS == ENDS || pid < 0 {
         return Err(EINVAL);
     }
     let log = KBox::pin_init(Log::new(open_log(logfd)?), GFP_KERNEL)?;
@@ -233,6 +236,15 @@ fn mode(root: &TaskRef, caller: &TaskRef, flags: u64, log: &Log) -> Result<u32> 
         return Err(log.error(
             EINVAL,
             fmt!("a container is saved from outside of it, not from inside"),
+        ));
+    }
+    if !is_init && !PidNs::of(root)?.is(&PidNs::current()?) {
+        return Err(log.error(
+            EOPNOTSUPP,
+            fmt!(
+                "{} is inside of a container; save the container, or save it from inside",
+                &*tree::describe(root)?
+            ),
         ));
     }
     if root.as_ptr() == caller.as_ptr() {

@@ -103,6 +103,14 @@ impl Mm {
         self.0.as_ptr() as usize
     }
 
+    /// Whether the parent of a task has it too.
+    pub(crate) fn is_of_parent(&self, task: &Task) -> bool {
+        super::task::Tasklist::read()
+            .real_parent(task)
+            // SAFETY: The parent is referenced; the pointer is only compared.
+            .is_some_and(|parent| unsafe { (*parent.as_ptr()).mm } == self.0.as_ptr())
+    }
+
     /// How many references there are apart from this one.
     pub(crate) fn users(&self) -> u64 {
         // SAFETY: The address space is referenced.
