@@ -751,7 +751,14 @@ fn commit(restart: &Restart, flags: u64) -> Result {
         if plan.is_zombie {
             zombies.push((task, process.exit_signal), GFP_KERNEL)?;
         } else {
-            tasks.push((task, process.exit_signal, plan.is_leader), GFP_KERNEL)?;
+            // The restarter is not the parent that the root had: it gets what a child of its own
+            // sends, whatever the image says.
+            let exit_signal = match plan.creator {
+                Some(_) => process.exit_signal,
+                None => bindings::SIGCHLD as i32,
+            };
+
+            tasks.push((task, exit_signal, plan.is_leader), GFP_KERNEL)?;
         }
     }
     for (task, _) in &zombies {
