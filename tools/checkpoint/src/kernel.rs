@@ -276,7 +276,7 @@ fn advice(what: Call, errno: Errno) -> Option<&'static str> {
              try as root."
         }
         (Call::Restart, Errno::EXIST) => {
-            "End the process that has it, or use --new-pids or a new pid namespace."
+            "End the process that has it, or restart in a new pid namespace."
         }
         (Call::Restart, Errno::INVAL | Errno::BADMSG) => "`cr verify` says where.",
         (_, Errno::PERM | Errno::ACCESS) => {

@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "SIG", value_parser = signal, conflicts_with = "detach")]
     signal: Option<c_int>,
 
-    /// Let the kernel choose the pids
+    /// Let the kernel choose the pids (the kernel refuses this for now)
     #[arg(long)]
     new_pids: bool,
 

@@ -20,7 +20,7 @@ use crate::store::LogTo;
 use crate::sys;
 
 const NOTES: &str = "\
-Pids are kept with or without --pids: `cr restart --new-pids` lets the kernel choose them. A
+Pids are kept with or without --pids: the kernel cannot choose others yet. A
 container brings its own pid namespace, so that --pidns is only needed for a subtree whose pids may
 be in use; `restart` is then the init of the new namespace.
 
