@@ -8,7 +8,7 @@
 //!
 //! Two rules hold for all of it. A value that C may change meanwhile is read once. And a 64-bit
 //! value or a structure never goes by value between Rust and C, which 32-bit x86 gets wrong
-//! without a word: it goes by pointer, or through `rust/helpers/checkpoint.c`.
+//! without a word: it goes by pointer, or through `rust/helpers/checkpoint*.c`.
 
 pub(crate) mod clone;
 pub(crate) mod crc;

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/* Address spaces and pages. */
+
+__rust_helper struct vm_area_struct *
+rust_helper_checkpoint_next_vma(struct mm_struct *mm, unsigned long addr)
+{
+	VMA_ITERATOR(vmi, mm, addr);
+
+	return vma_next(&vmi);
+}
+
+__rust_helper u32 rust_helper_checkpoint_page_crc(struct page *page, u32 crc)
+{
+	const void *data = kmap_local_page(page);
+
+	crc = ~crc32_le(~crc, data, PAGE_SIZE);
+	kunmap_local(data);
+	return crc;
+}
+
+__rust_helper void rust_helper_checkpoint_put_dirty(struct page *page)
+{
+	set_page_dirty_lock(page);
+	mark_page_accessed(page);
+	put_page(page);
+}
+
+__rust_helper int rust_helper_checkpoint_mm_users(struct mm_struct *mm)
+{
+	return atomic_read(&mm->mm_users);
+}
+
+__rust_helper u64 rust_helper_checkpoint_mm_flags(struct mm_struct *mm)
+{
+	return __mm_flags_get_word(mm);
+}
+
+__rust_helper u64 rust_helper_checkpoint_mm_def_flags(struct mm_struct *mm)
+{
+	return mm->def_flags;
+}
+
+__rust_helper void rust_helper_checkpoint_set_mm_flags(struct mm_struct *mm,
+						       u64 flags, u64 def_flags)
+{
+	__mm_flags_overwrite_word(mm, flags);
+	mm->def_flags = def_flags;
+	arch_checkpoint_init_mm(mm);
+}
+
+__rust_helper unsigned long rust_helper_checkpoint_task_size(void)
+{
+	return TASK_SIZE;
+}
+
+__rust_helper bool rust_helper_checkpoint_mm_has_aio(struct mm_struct *mm)
+{
+#ifdef CONFIG_AIO
+	return rcu_access_pointer(mm->ioctx_table);
+#else
+	return false;
+#endif
+}
+
+__rust_helper int rust_helper_checkpoint_mmap_read_lock(struct mm_struct *mm)
+{
+	return mmap_read_lock_killable(mm);
+}
+
+__rust_helper void rust_helper_checkpoint_mmap_read_unlock(struct mm_struct *mm)
+{
+	mmap_read_unlock(mm);
+}
+
+/* The name of a mapping that the kernel makes by itself; NULL for others. */
+__rust_helper const char *
+rust_helper_checkpoint_special_name(struct vm_area_struct *vma)
+{
+	if (vma->vm_file || !vma->vm_ops || !vma->vm_ops->name)
+		return NULL;
+	return vma->vm_ops->name(vma);
+}
+
+__rust_helper const char *
+rust_helper_checkpoint_anon_name(struct vm_area_struct *vma)
+{
+	struct anon_vma_name *name = anon_vma_name(vma);
+
+	return name ? name->name : NULL;
+}
+
+__rust_helper bool rust_helper_checkpoint_vma_has_policy(struct vm_area_struct *vma)
+{
+#ifdef CONFIG_NUMA
+	return vma->vm_policy;
+#else
+	return false;
+#endif
+}
+
+/* Maps in current's address space what mmap(2) and madvise(2) would. */
+__rust_helper int rust_helper_checkpoint_mmap(struct file *file,
+					      unsigned long addr,
+					      unsigned long len,
+					      const u64 *vm_flags,
+					      unsigned long pgoff)
+{
+	const vm_flags_t by_prot = VM_READ | VM_WRITE | VM_EXEC | VM_MAYREAD |
+		VM_MAYWRITE | VM_MAYEXEC | VM_SHARED | VM_MAYSHARE | VM_ACCOUNT |
+		VM_SOFTDIRTY | VM_NORESERVE | VM_GROWSDOWN | VM_DROPPABLE;
+	unsigned long flags = MAP_FIXED_NOREPLACE, prot = 0, populate, got;
+	struct mm_struct *mm = current->mm;
+	vm_flags_t vm = *vm_flags;
+	LIST_HEAD(uf);
+	int ret;
+
+	flags |= vm & VM_MAYSHARE ? MAP_SHARED :
+		 vm & VM_DROPPABLE ? MAP_DROPPABLE : MAP_PRIVATE;
+	if (vm & VM_GROWSDOWN)
+		flags |= MAP_GROWSDOWN;
+	if (vm & VM_NORESERVE)
+		flags |= MAP_NORESERVE;
+	if (vm & VM_READ)
+		prot |= PROT_READ;
+	if (vm & VM_WRITE)
+		prot |= PROT_WRITE;
+	if (vm & VM_EXEC)
+		prot |= PROT_EXEC;
+	if (!can_do_mlock() && vm & VM_LOCKED)
+		return -EPERM;
+
+	ret = security_mmap_file(file, prot, flags);
+	if (!ret && file)
+		ret = fsnotify_mmap_perm(file, prot, (loff_t)pgoff << PAGE_SHIFT,
+					 len);
+	if (ret)
+		return ret;
+
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	got = do_mmap(file, addr, len, prot, flags,
+		      legacy_to_vma_flags(vm & ~by_prot), pgoff, &populate, &uf);
+	mmap_write_unlock(mm);
+	return IS_ERR_VALUE(got) ? (int)got : got == addr ? 0 : -EINVAL;
+}
+
+__rust_helper bool rust_helper_checkpoint_is_shared_anon(struct file *file)
+{
+	struct dentry *dentry = file->f_path.dentry;
+
+	/* Nobody could give a file in a file system a name with a slash. */
+	return shmem_mapping(file->f_mapping) && IS_ROOT(dentry) &&
+	       !strcmp(dentry->d_name.name, "dev/zero");
+}
+
+__rust_helper struct file *rust_helper_checkpoint_shared_anon(const u64 *size,
+							      bool noreserve)
+{
+	return shmem_kernel_file_setup("dev/zero", *size,
+				       legacy_to_vma_flags(noreserve ? VM_NORESERVE : 0));
+}
+
+__rust_helper int rust_helper_checkpoint_next_data(struct file *file, u64 *start,
+						   u64 *end)
+{
+	loff_t data = vfs_llseek(file, *start, SEEK_DATA), hole;
+
+	if (data < 0)
+		return data;
+	hole = vfs_llseek(file, data, SEEK_HOLE);
+	if (hole < 0)
+		return hole;
+	*start = data;
+	*end = hole;
+	return 0;
+}
+
+__rust_helper struct page *rust_helper_checkpoint_shmem_page(struct file *file,
+							     unsigned long index)
+{
+	return shmem_read_mapping_page(file->f_mapping, index);
+}
+
+__rust_helper u64 rust_helper_checkpoint_vdso(struct mm_struct *mm)
+{
+	return arch_checkpoint_vdso(mm);
+}
+
+__rust_helper u32 rust_helper_checkpoint_vdso_crc(void)
+{
+	return arch_checkpoint_vdso_crc();
+}
+
+__rust_helper int rust_helper_checkpoint_map_vdso(unsigned long addr)
+{
+	return arch_checkpoint_map_vdso(addr);
+}
+
+__rust_helper void rust_helper_checkpoint_put_page(struct page *page)
+{
+	put_page(page);
+}

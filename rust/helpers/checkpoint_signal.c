@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/* Signals. */
+
+__rust_helper bool rust_helper_test_tsk_restore_sigmask(struct task_struct *task)
+{
+	return test_tsk_restore_sigmask(task);
+}
+
+__rust_helper void rust_helper_set_restore_sigmask(void)
+{
+	set_restore_sigmask();
+}
+
+__rust_helper void rust_helper_set_sigpending(void)
+{
+	set_thread_flag(TIF_SIGPENDING);
+}
+
+__rust_helper int rust_helper_checkpoint_sighand_key(struct task_struct *task,
+						     unsigned long *key, u32 *count)
+{
+	struct sighand_struct *sighand;
+	unsigned long flags;
+
+	sighand = lock_task_sighand(task, &flags);
+	if (!sighand)
+		return -ESRCH;
+	*key = (unsigned long)sighand;
+	*count = refcount_read(&sighand->count);
+	unlock_task_sighand(task, &flags);
+	return 0;
+}
+
+__rust_helper int rust_helper_checkpoint_get_actions(struct task_struct *task,
+						     struct k_sigaction *actions)
+{
+	unsigned long flags;
+
+	if (!lock_task_sighand(task, &flags))
+		return -ESRCH;
+	memcpy(actions, task->sighand->action, sizeof(task->sighand->action));
+	unlock_task_sighand(task, &flags);
+	return 0;
+}
+
+__rust_helper int rust_helper_checkpoint_set_action(int sig, unsigned long handler,
+						    unsigned long flags,
+						    unsigned long restorer,
+						    const u64 *mask)
+{
+	struct k_sigaction ka = {};
+
+	ka.sa.sa_handler = (__sighandler_t)handler;
+	ka.sa.sa_flags = flags;
+#ifdef __ARCH_HAS_SA_RESTORER
+	ka.sa.sa_restorer = (__sigrestore_t)restorer;
+#endif
+	siginitset(&ka.sa.sa_mask, *mask);
+#if _NSIG_WORDS > 1
+	ka.sa.sa_mask.sig[1] = *mask >> 32;
+#else
+	ka.sa.sa_mask.sig[0] = *mask;
+#endif
+	return do_sigaction(sig, &ka, NULL);
+}
+
+/*
+ * Copies up to @max siginfos of 128 bytes; returns how many there are, or
+ * -ESRCH.
+ */
+__rust_helper int rust_helper_checkpoint_get_pending(struct task_struct *task,
+						     bool shared,
+						     siginfo_t *infos, u32 max,
+						     u64 *set)
+{
+	struct sigpending *pending;
+	struct sigqueue *q;
+	unsigned long flags;
+	int n = 0;
+
+	if (!lock_task_sighand(task, &flags))
+		return -ESRCH;
+	pending = shared ? &task->signal->shared_pending : &task->pending;
+	*set = pending->signal.sig[0];
+#if _NSIG_WORDS > 1
+	*set |= (u64)pending->signal.sig[1] << 32;
+#endif
+	list_for_each_entry(q, &pending->list, list) {
+		if (n < max) {
+			memset(&infos[n], 0, sizeof(infos[n]));
+			memcpy(&infos[n], &q->info, sizeof(q->info));
+		}
+		n++;
+	}
+	unlock_task_sighand(task, &flags);
+	return n;
+}
+
+__rust_helper int rust_helper_checkpoint_send_siginfo(const siginfo_t *from,
+						      bool shared)
+{
+	struct kernel_siginfo info;
+
+	memcpy(&info, from, sizeof(info));
+	if (!valid_signal(info.si_signo) || !info.si_signo ||
+	    info.si_signo == SIGKILL)
+		return -EINVAL;
+	return do_send_sig_info(info.si_signo, &info, current,
+				shared ? PIDTYPE_TGID : PIDTYPE_PID);
+}
+
+__rust_helper void rust_helper_checkpoint_add_pending(const u64 *set, bool shared)
+{
+	struct sigpending *pending;
+
+	spin_lock_irq(&current->sighand->siglock);
+	pending = shared ? &current->signal->shared_pending : &current->pending;
+	pending->signal.sig[0] |= *set & ~sigmask(SIGKILL);
+#if _NSIG_WORDS > 1
+	pending->signal.sig[1] |= *set >> 32;
+#endif
+	recalc_sigpending();
+	spin_unlock_irq(&current->sighand->siglock);
+}
+
+__rust_helper bool rust_helper_checkpoint_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}

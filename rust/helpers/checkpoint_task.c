@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/* Tasks, and what belongs to no other file here. */
+
+#include <asm/syscall.h>
+
+__rust_helper void rust_helper_tasklist_read_lock(void)
+{
+	read_lock(&tasklist_lock);
+}
+
+__rust_helper void rust_helper_tasklist_read_unlock(void)
+{
+	read_unlock(&tasklist_lock);
+}
+
+__rust_helper void rust_helper_tasklist_write_lock(void)
+{
+	write_lock_irq(&tasklist_lock);
+}
+
+__rust_helper void rust_helper_tasklist_write_unlock(void)
+{
+	write_unlock_irq(&tasklist_lock);
+}
+
+__rust_helper void rust_helper_task_lock(struct task_struct *task)
+{
+	task_lock(task);
+}
+
+__rust_helper void rust_helper_task_unlock(struct task_struct *task)
+{
+	task_unlock(task);
+}
+
+/* Whether a cgroup wants the task to be frozen. */
+__rust_helper bool rust_helper_cgroup_task_freeze(struct task_struct *task)
+{
+	guard(rcu)();
+	return test_bit(CGRP_FREEZE, &task_dfl_cgroup(task)->flags);
+}
+
+__rust_helper int rust_helper_syscall_get_nr(struct task_struct *task)
+{
+	int nr = -1;
+
+	if (try_get_task_stack(task)) {
+		nr = syscall_get_nr(task, task_pt_regs(task));
+		put_task_stack(task);
+	}
+	return nr;
+}
+
+__rust_helper void *rust_helper_checkpoint_get_stack(struct task_struct *task)
+{
+	return try_get_task_stack(task);
+}
+
+__rust_helper void rust_helper_checkpoint_put_stack(struct task_struct *task)
+{
+	put_task_stack(task);
+}
+
+__rust_helper bool rust_helper_task_is_frozen(struct task_struct *task)
+{
+	return task->frozen;
+}
+
+__rust_helper u64 rust_helper_task_compat_robust_list(struct task_struct *task)
+{
+#ifdef CONFIG_COMPAT
+	return (unsigned long)task->futex.compat_robust_list;
+#else
+	return 0;
+#endif
+}
+
+__rust_helper bool rust_helper_task_uses_syscall_dispatch(struct task_struct *task)
+{
+	return test_task_syscall_work(task, SYSCALL_USER_DISPATCH);
+}
+
+__rust_helper bool rust_helper_task_has_itimer(struct task_struct *task)
+{
+	struct signal_struct *sig = task->signal;
+
+	return hrtimer_active(&sig->real_timer) ||
+	       sig->it[CPUCLOCK_PROF].expires || sig->it[CPUCLOCK_VIRT].expires;
+}
+
+__rust_helper void rust_helper_checkpoint_set_uts(const char *nodename,
+						  const char *domainname)
+{
+	struct new_utsname *name = utsname();
+
+	guard(rwsem_write)(&uts_sem);
+	strscpy_pad(name->nodename, nodename, sizeof(name->nodename));
+	strscpy_pad(name->domainname, domainname, sizeof(name->domainname));
+}
+
+__rust_helper u32 rust_helper_checkpoint_ipc_objects(struct task_struct *task)
+{
+	u32 n = 0;
+#ifdef CONFIG_SYSVIPC
+	int i;
+
+	task_lock(task);
+	if (task->nsproxy)
+		for (i = 0; i < 3; i++)
+			n += task->nsproxy->ipc_ns->ids[i].in_use;
+#ifdef CONFIG_POSIX_MQUEUE
+	if (task->nsproxy)
+		n += task->nsproxy->ipc_ns->mq_queues_count;
+#endif
+	task_unlock(task);
+#endif
+	return n;
+}
+
+__rust_helper void
+rust_helper_checkpoint_set_compat_robust_list(unsigned long head)
+{
+#ifdef CONFIG_COMPAT
+	current->futex.compat_robust_list =
+		(struct compat_robust_list_head __user *)head;
+#endif
+}
+
+/* rseq(2) without the initialization of the area, which the image holds. */
+#define CHECKPOINT_RSEQ_V1_SIZE 32
+__rust_helper int rust_helper_checkpoint_set_rseq(unsigned long addr, u32 len,
+						  u32 sig)
+{
+#ifdef CONFIG_RSEQ
+	struct rseq __user *rseq = (struct rseq __user *)addr;
+
+	if (!addr)
+		return 0;
+	if (len < CHECKPOINT_RSEQ_V1_SIZE || !access_ok(rseq, len))
+		return -EINVAL;
+	if (len == CHECKPOINT_RSEQ_V1_SIZE ?
+	    !IS_ALIGNED(addr, CHECKPOINT_RSEQ_V1_SIZE) :
+	    !IS_ALIGNED(addr, rseq_alloc_align()) ||
+	    len < offsetof(struct rseq, end))
+		return -EINVAL;
+	current->rseq.usrptr = rseq;
+	current->rseq.len = len;
+	current->rseq.sig = sig;
+	current->rseq.event.has_rseq =
+		IS_ENABLED(CONFIG_GENERIC_IRQ_ENTRY) && len > CHECKPOINT_RSEQ_V1_SIZE ? 2 : 1;
+	return 0;
+#else
+	return addr ? -EINVAL : 0;
+#endif
+}
+
+/*
+ * Before the kernel writes new ids to the area it wants to find there what it
+ * has written last: that was on another machine, and is in the area.
+ */
+__rust_helper void rust_helper_checkpoint_sync_rseq(void)
+{
+#ifdef CONFIG_RSEQ
+	struct rseq __user *rseq = current->rseq.usrptr;
+	struct rseq_ids ids;
+
+	if (!rseq)
+		return;
+	/* If the area cannot be read, rseq itself ends the task. */
+	if (!get_user(ids.cpu_id, &rseq->cpu_id) &&
+	    !get_user(ids.mm_cid, &rseq->mm_cid) &&
+	    !get_user(ids.node_id, &rseq->node_id))
+		current->rseq.ids = ids;
+	rseq_force_update();
+#endif
+}
+
+/*
+ * Moves a process to the session or group that has the number @nr. Either a
+ * pid has it, or one is made that has no task, as if its task had ended.
+ */
+__rust_helper int rust_helper_checkpoint_set_pid(struct task_struct *task,
+						 struct pid_namespace *ns,
+						 enum pid_type type, pid_t nr,
+						 bool make)
+{
+	struct pid *free[PIDTYPE_MAX] = {};
+	struct tty_struct *tty = NULL;
+	struct pid *pid;
+
+	if (make) {
+		pid = alloc_pid(ns, &nr, 1);
+		if (IS_ERR(pid))
+			return PTR_ERR(pid);
+		get_pid(pid);
+	} else {
+		rcu_read_lock();
+		pid = get_pid(find_pid_ns(nr, ns));
+		rcu_read_unlock();
+		if (!pid)
+			return -ESRCH;
+	}
+	write_lock_irq(&tasklist_lock);
+	if (!task->sighand) {	/* It was killed, and is released. */
+		write_unlock_irq(&tasklist_lock);
+		if (make)
+			free_pid(pid);
+		put_pid(pid);
+		return -ESRCH;
+	}
+	if (task_pid_type(task, type) != pid)
+		change_pid(free, task, type, pid);
+	if (type == PIDTYPE_SID) {
+		task->signal->leader = pid == task_tgid(task);
+		spin_lock(&task->sighand->siglock);
+		tty = task->signal->tty;
+		task->signal->tty = NULL;
+		spin_unlock(&task->sighand->siglock);
+	}
+	write_unlock_irq(&tasklist_lock);
+	free_pids(free);
+	put_pid(pid);
+	tty_kref_put(tty);
+	return 0;
+}
+
+__rust_helper int rust_helper_checkpoint_task_nice(struct task_struct *task)
+{
+	return task_nice(task);
+}
+
+/*
+ * The CPUs that a task was bound to, as words of 64; returns how many words, 0
+ * for a task that may run everywhere.
+ */
+__rust_helper u32 rust_helper_checkpoint_get_affinity(struct task_struct *task,
+						      u64 *words, u32 max)
+{
+	unsigned int cpu;
+
+	guard(raw_spinlock_irq)(&task->pi_lock);
+	if (!task->user_cpus_ptr || DIV_ROUND_UP(nr_cpu_ids, 64) > max)
+		return 0;
+	memset(words, 0, max * sizeof(*words));
+	for_each_cpu(cpu, task->user_cpus_ptr)
+		words[cpu / 64] |= BIT_ULL(cpu % 64);
+	return DIV_ROUND_UP(nr_cpu_ids, 64);
+}
+
+__rust_helper int rust_helper_checkpoint_set_affinity(const u64 *words, u32 count)
+{
+	cpumask_var_t mask;
+	u32 cpu;
+	int ret = -EINVAL;
+
+	if (!zalloc_cpumask_var(&mask, GFP_KERNEL))
+		return -ENOMEM;
+	for (cpu = 0; cpu < min(nr_cpu_ids, count * 64); cpu++)
+		if (words[cpu / 64] & BIT_ULL(cpu % 64))
+			cpumask_set_cpu(cpu, mask);
+	if (!cpumask_empty(mask))
+		ret = sched_setaffinity(0, mask);
+	free_cpumask_var(mask);
+	return ret;
+}
+
+/*
+ * What a task is that cannot be saved and only words of C tell; NULL if there
+ * is nothing.
+ */
+__rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *task)
+{
+	unsigned long atomic_flags = READ_ONCE(task->atomic_flags);
+
+	__clear_bit(PFA_NO_NEW_PRIVS, &atomic_flags);
+	if (atomic_flags)
+		return "has speculation control or other attributes of prctl(2) set";
+	if (task->flags & (PF_MCE_PROCESS | PF_MCE_EARLY | PF_LOCAL_THROTTLE))
+		return "has attributes of prctl(2) set (PR_MCE_KILL, PR_SET_IO_FLUSHER)";
+#ifdef CONFIG_NUMA
+	if (task->mempolicy)
+		return "has a NUMA memory policy (set_mempolicy(2))";
+#endif
+	if (task->sched_reset_on_fork)
+		return "has SCHED_RESET_ON_FORK set";
+#ifdef CONFIG_UCLAMP_TASK
+	if (task->uclamp_req[UCLAMP_MIN].user_defined ||
+	    task->uclamp_req[UCLAMP_MAX].user_defined)
+		return "has utilization clamps (sched_setattr(2))";
+#endif
+#ifdef CONFIG_BLOCK
+	if (task->io_context && task->io_context->ioprio)
+		return "has an I/O priority (ioprio_set(2))";
+#endif
+#ifdef CONFIG_RSEQ_SLICE_EXTENSION
+	if (task->rseq.slice.state.enabled)
+		return "uses the time slice extension of rseq(2)";
+#endif
+#ifdef CONFIG_MEMBARRIER
+	if (task->mm && atomic_read(&task->mm->membarrier_state))
+		return "is registered with membarrier(2)";
+#endif
+	return arch_checkpoint_refused(task);
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/* Clocks, and system calls that were interrupted. */
+
+#include "../../kernel/futex/futex.h"
+
+__rust_helper s64 rust_helper_checkpoint_clock(int clock)
+{
+	switch (clock) {
+	case CLOCK_MONOTONIC:
+		return ktime_get_ns();
+	case CLOCK_BOOTTIME:
+		return ktime_get_boottime_ns();
+	case CLOCK_TAI:
+		return ktime_get_clocktai_ns();
+	default:
+		return ktime_get_real_ns();
+	}
+}
+
+/* The flags of an interrupted futex wait that mean something after a restart. */
+#define CHECKPOINT_FUTEX_FLAGS \
+	(FLAGS_SIZE_MASK | FLAGS_SHARED | FLAGS_CLOCKRT | FLAGS_HAS_TIMEOUT)
+
+static inline s64 checkpoint_futex_now(unsigned int flags)
+{
+	return flags & FLAGS_CLOCKRT ? ktime_get_real_ns() : ktime_get_ns();
+}
+
+__rust_helper int
+rust_helper_checkpoint_get_restart_block(struct task_struct *task,
+					 struct checkpoint_restart_block *out)
+{
+	struct restart_block *block = &task->restart_block;
+
+	memset(out, 0, sizeof(*out));
+	/* The block of a system call that has returned is still there. */
+	if (syscall_get_nr(task, task_pt_regs(task)) == -1 ||
+	    syscall_get_error(task, task_pt_regs(task)) != -ERESTART_RESTARTBLOCK)
+		return 0;
+	if (block->fn == hrtimer_nanosleep_restart) {
+		out->call = CHECKPOINT_RESTART_NANOSLEEP;
+		out->arg = block->nanosleep.clockid;
+		out->rem_type = block->nanosleep.type;
+		if (out->rem_type != TT_NONE)
+			out->addr = (unsigned long)block->nanosleep.rmtp;
+		out->left = block->nanosleep.expires -
+			rust_helper_checkpoint_clock(out->arg);
+	} else if (block->fn == do_restart_poll) {
+		out->call = CHECKPOINT_RESTART_POLL;
+		out->addr = (unsigned long)block->poll.ufds;
+		out->arg = block->poll.nfds;
+		out->value = block->poll.has_timeout;
+		if (out->value)
+			out->left = timespec64_to_ns(&block->poll.end_time) -
+				ktime_get_ns();
+	} else if (block->fn == futex_wait_restart) {
+		out->call = CHECKPOINT_RESTART_FUTEX;
+		out->addr = (unsigned long)block->futex.uaddr;
+		out->addr2 = (unsigned long)block->futex.uaddr2;
+		out->arg = block->futex.flags;
+		out->value = block->futex.val;
+		out->bitset = block->futex.bitset;
+		if (out->arg & ~CHECKPOINT_FUTEX_FLAGS ||
+		    (out->arg & FLAGS_SIZE_MASK) != FLAGS_SIZE_32)
+			return -EOPNOTSUPP;
+		out->left = block->futex.time - checkpoint_futex_now(out->arg);
+	} else {
+		return -EOPNOTSUPP;
+	}
+	return 1;
+}
+
+__rust_helper int
+rust_helper_checkpoint_set_restart_block(const struct checkpoint_restart_block *in)
+{
+	struct restart_block *block = &current->restart_block;
+	struct timespec64 end;
+	s64 now;
+
+	switch (in->call) {
+	case CHECKPOINT_RESTART_NANOSLEEP:
+		switch (in->arg) {
+		case CLOCK_REALTIME:
+		case CLOCK_MONOTONIC:
+		case CLOCK_BOOTTIME:
+		case CLOCK_TAI:
+			break;
+		default:
+			return -EINVAL;
+		}
+		if (in->rem_type > TT_COMPAT)
+			return -EINVAL;
+		now = rust_helper_checkpoint_clock(in->arg);
+		block->nanosleep.clockid = in->arg;
+		block->nanosleep.type = in->rem_type;
+		block->nanosleep.rmtp = (void __user *)(unsigned long)in->addr;
+		block->nanosleep.expires = ktime_add_safe(now, max(in->left, 0));
+		block->fn = hrtimer_nanosleep_restart;
+		return 0;
+	case CHECKPOINT_RESTART_POLL:
+		block->poll.ufds = (void __user *)(unsigned long)in->addr;
+		block->poll.nfds = in->arg;
+		block->poll.has_timeout = !!in->value;
+		end = ns_to_timespec64(ktime_add_safe(ktime_get(), max(in->left, 0)));
+		block->poll.end_time = end;
+		block->fn = do_restart_poll;
+		return 0;
+	case CHECKPOINT_RESTART_FUTEX:
+		if (in->arg & ~CHECKPOINT_FUTEX_FLAGS ||
+		    (in->arg & FLAGS_SIZE_MASK) != FLAGS_SIZE_32)
+			return -EINVAL;
+		block->futex.uaddr = (void __user *)(unsigned long)in->addr;
+		block->futex.uaddr2 = (void __user *)(unsigned long)in->addr2;
+		block->futex.flags = in->arg;
+		block->futex.val = in->value;
+		block->futex.bitset = in->bitset;
+		block->futex.time = ktime_add_safe(checkpoint_futex_now(in->arg),
+						   max(in->left, 0));
+		block->fn = futex_wait_restart;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
