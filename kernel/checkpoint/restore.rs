@@ -57,6 +57,7 @@ use crate::task;
 use kernel::bindings;
 use kernel::fmt;
 use kernel::prelude::*;
+use kernel::rbtree::RBTree;
 use kernel::sync::atomic::Atomic;
 use kernel::sync::atomic::Full;
 use kernel::sync::new_mutex;
@@ -649,7 +650,7 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
 /// Puts every process into its session and its process group.
 fn set_sessions(restart: &Restart) -> Result {
     let ns = PidNs::of(&*restart.task(0)?)?;
-    let mut made = KVVec::<i32>::new();
+    let mut made = RBTree::<i32, ()>::new();
 
     for (index, plan) in restart.plan.tasks.iter().enumerate() {
         if !plan.is_leader {
@@ -662,7 +663,7 @@ fn set_sessions(restart: &Restart) -> Result {
             if number == 0 {
                 continue;
             }
-            let make = !restart.plan.has_tid(number) && !made.contains(&number);
+            let make = !restart.plan.has_tid(number) && made.get(&number).is_none();
             let set = if is_session {
                 sys::clone::set_session
             } else {
@@ -676,7 +677,7 @@ fn set_sessions(restart: &Restart) -> Result {
                 )
             })?;
             if make {
-                made.push(number, GFP_KERNEL)?;
+                made.try_create_and_insert(number, (), GFP_KERNEL)?;
             }
         }
     }

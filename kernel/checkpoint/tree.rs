@@ -11,6 +11,7 @@ use crate::sys::task;
 use crate::sys::task::TaskRef;
 use crate::sys::task::Tasklist;
 use kernel::prelude::*;
+use kernel::task::Task;
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;
 
@@ -25,6 +26,8 @@ const PAUSE: u64 = 20;
 /// The threads of a process follow each other, the leader first; parents stand before children.
 pub(crate) struct Tree {
     tasks: KVVec<Member>,
+    /// The identities of all tasks, sorted.
+    keys: KVVec<usize>,
 }
 
 /// A task of the tree.
@@ -43,6 +46,19 @@ impl Member {
             Member::Zombie(task) => task.clone(),
         }
     }
+
+    /// The identity of the task.
+    fn key(&self) -> usize {
+        match self {
+            Member::Live(frozen) => key(frozen),
+            Member::Zombie(task) => key(task),
+        }
+    }
+}
+
+/// The identity of a task.
+fn key(task: &Task) -> usize {
+    task.as_ptr() as usize
 }
 
 /// A task as the log names it.
@@ -106,17 +122,17 @@ pub(crate) fn freeze(root: &TaskRef, log: &Log) -> Result<Tree> {
         // one may have become somebody else's on the way (a set-user-ID program).
         check_rights(&found, log)?;
         if same(&found, &tasks) {
-            return Ok(Tree { tasks });
+            return Tree::new(tasks);
         }
-        let mut old =
-            core::mem::replace(&mut tasks, KVVec::with_capacity(found.len(), GFP_KERNEL)?);
+        let mut old = Known::new(core::mem::replace(
+            &mut tasks,
+            KVVec::with_capacity(found.len(), GFP_KERNEL)?,
+        ))?;
         let mut freezing = KVVec::with_capacity(found.len(), GFP_KERNEL)?;
 
         for task in found {
-            let known = take(&mut old, &task);
-
             freezing.push(
-                match known {
+                match old.take(&task) {
                     Some(member) => Step::Done(member),
                     None if task.as_ptr() == caller.as_ptr() => {
                         Step::Done(Member::Live(Frozen::current()))
@@ -177,13 +193,29 @@ fn straggler(freezing: &Freezing, log: &Log) -> Error {
     )
 }
 
-/// Takes a task out of those that have parked before.
-fn take(tasks: &mut KVVec<Member>, task: &TaskRef) -> Option<Member> {
-    let index = tasks
-        .iter()
-        .position(|member| member.task().as_ptr() == task.as_ptr())?;
+/// The tasks that have parked before, by their identities.
+struct Known(KVVec<(usize, Option<Member>)>);
 
-    tasks.remove(index).ok()
+impl Known {
+    fn new(tasks: KVVec<Member>) -> Result<Self> {
+        let mut known = KVVec::with_capacity(tasks.len(), GFP_KERNEL)?;
+
+        for task in tasks {
+            known.push((task.key(), Some(task)), GFP_KERNEL)?;
+        }
+        known.sort_unstable_by_key(|(key, _)| *key);
+        Ok(Self(known))
+    }
+
+    /// Takes a task out of them.
+    fn take(&mut self, task: &TaskRef) -> Option<Member> {
+        let index = self
+            .0
+            .binary_search_by_key(&key(task), |(key, _)| *key)
+            .ok()?;
+
+        self.0.get_mut(index)?.1.take()
+    }
 }
 
 fn same(found: &[TaskRef], tasks: &[Member]) -> bool {
@@ -191,7 +223,7 @@ fn same(found: &[TaskRef], tasks: &[Member]) -> bool {
         && found
             .iter()
             .zip(tasks)
-            .all(|(found, task)| found.as_ptr() == task.task().as_ptr())
+            .all(|(found, task)| key(found) == task.key())
 }
 
 fn check_rights(tasks: &[TaskRef], log: &Log) -> Result {
@@ -210,6 +242,21 @@ fn check_rights(tasks: &[TaskRef], log: &Log) -> Result {
 }
 
 impl Tree {
+    fn new(tasks: KVVec<Member>) -> Result<Self> {
+        let mut keys = KVVec::with_capacity(tasks.len(), GFP_KERNEL)?;
+
+        for task in &tasks {
+            keys.push(task.key(), GFP_KERNEL)?;
+        }
+        keys.sort_unstable();
+        Ok(Self { tasks, keys })
+    }
+
+    /// Whether a task belongs to the tree.
+    pub(crate) fn has(&self, task: &Task) -> bool {
+        self.keys.binary_search(&key(task)).is_ok()
+    }
+
     /// The tasks.
     pub(crate) fn tasks(&self) -> &[Member] {
         &self.tasks

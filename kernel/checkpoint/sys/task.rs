@@ -87,17 +87,12 @@ pub(crate) fn pgrp_and_session_in(task: &Task, ns: &PidNs) -> (i32, i32) {
     }
 }
 
-/// Whether some task other than those of `tree` belongs to the pid as a process, which is how an
-/// outside session is told from one whose leader is dead.
-pub(crate) fn is_live_outside(nr: i32, ns: &PidNs, tree: &[TaskRef]) -> bool {
-    // SAFETY: The namespace is referenced; what is found is referenced.
-    let found = unsafe {
-        let _rcu = kernel::sync::rcu::read_lock();
+/// The task that has the number in a pid namespace.
+pub(crate) fn find_in(nr: i32, ns: &PidNs) -> Option<TaskRef> {
+    let _rcu = kernel::sync::rcu::read_lock();
 
-        get(bindings::find_task_by_pid_ns(nr, ns.as_ptr()))
-    };
-
-    found.is_some_and(|found| !tree.iter().any(|task| task.as_ptr() == found.as_ptr()))
+    // SAFETY: The namespace is referenced; what is found is valid under RCU.
+    unsafe { get(bindings::find_task_by_pid_ns(nr, ns.as_ptr())) }
 }
 
 /// The relations between tasks, held still: `tasklist_lock` for reading.

@@ -39,7 +39,7 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
         return Ok(number);
     }
     let process = task.process();
-    let (pgid, sid) = group_and_session(saver, task, tree)?;
+    let (pgid, sid) = group_and_session(saver, task, tree);
     let mut flags = 0;
 
     // The terminal of a session outside of the tree is that of whoever restarts.
@@ -86,24 +86,17 @@ fn parent(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> i32 {
     let parent = sys::task::Tasklist::read().real_parent(task);
 
     parent
-        .filter(|parent| {
-            tree.tasks()
-                .iter()
-                .any(|member| member.task().as_ptr() == parent.as_ptr())
-        })
+        .filter(|parent| tree.has(parent))
         .map_or(0, |parent| sys::task::pid_in(&parent, &saver.ns))
 }
 
 /// The process group and the session; 0 for one that belongs to a process outside of the tree,
 /// which stays that of whoever restarts.
-fn group_and_session(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<(i32, i32)> {
-    let mut tasks = KVVec::with_capacity(tree.tasks().len(), GFP_KERNEL)?;
-
-    for member in tree.tasks() {
-        tasks.push(member.task(), GFP_KERNEL)?;
-    }
+fn group_and_session(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> (i32, i32) {
     let inside = |nr: i32| {
-        if nr != 0 && sys::task::is_live_outside(nr, &saver.ns, &tasks) {
+        let leader = sys::task::find_in(nr, &saver.ns);
+
+        if leader.is_some_and(|leader| !tree.has(&leader)) {
             0
         } else {
             nr
@@ -111,7 +104,7 @@ fn group_and_session(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<(i
     };
     let (group, session) = sys::task::pgrp_and_session_in(task, &saver.ns);
 
-    Ok((inside(group), inside(session)))
+    (inside(group), inside(session))
 }
 
 /// Checks the record.
