@@ -1,0 +1,11 @@
+//! A benchmark of checkpoint and restart, side by side with CRIU.
+//!
+//! - `results`: what is measured, and how the guest tells the host.
+//! - `table`: medians and ratios, for a terminal.
+//! - `chart`: the same as a picture.
+//!
+//! The programs `bench` and `makeprocs` run in the guest.
+
+pub mod chart;
+pub mod results;
+pub mod table;

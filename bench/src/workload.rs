@@ -1,0 +1,160 @@
+//! What is checkpointed.
+
+/// One tree of processes.
+pub struct Workload {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// Also part of the short run.
+    pub quick: bool,
+}
+
+pub enum Kind {
+    /// `makeprocs`.
+    Processes {
+        processes: usize,
+        /// Of each process.
+        megabytes: usize,
+        threads: usize,
+        descriptors: usize,
+        /// Whether the memory is written to.
+        dirty: bool,
+    },
+    /// python3 with data.
+    Python,
+}
+
+/// One process that sleeps, to be varied.
+const fn makeprocs(
+    name: &'static str,
+    processes: usize,
+    megabytes: usize,
+    threads: usize,
+    descriptors: usize,
+    quick: bool,
+) -> Workload {
+    Workload {
+        name,
+        kind: Kind::Processes {
+            processes,
+            megabytes,
+            threads,
+            descriptors,
+            dirty: true,
+        },
+        quick,
+    }
+}
+
+pub const ALL: [Workload; 15] = [
+    makeprocs("1 process", 1, 0, 1, 0, true),
+    makeprocs("10 processes", 10, 0, 1, 0, true),
+    makeprocs("100 processes", 100, 0, 1, 0, false),
+    makeprocs("1000 processes", 1000, 0, 1, 0, false),
+    makeprocs("10 x 1 MB", 10, 1, 1, 0, false),
+    makeprocs("10 x 10 MB", 10, 10, 1, 0, false),
+    makeprocs("10 x 100 MB", 10, 100, 1, 0, false),
+    makeprocs("64 MB", 1, 64, 1, 0, true),
+    makeprocs("512 MB", 1, 512, 1, 0, false),
+    makeprocs("2048 MB", 1, 2048, 1, 0, false),
+    Workload {
+        name: "512 MB clean",
+        kind: Kind::Processes {
+            processes: 1,
+            megabytes: 512,
+            threads: 1,
+            descriptors: 0,
+            dirty: false,
+        },
+        quick: false,
+    },
+    makeprocs("100 threads", 1, 0, 100, 0, true),
+    makeprocs("1000 threads", 1, 0, 1000, 0, false),
+    makeprocs("1000 files", 1, 0, 1, 1000, true),
+    Workload {
+        name: "python3",
+        kind: Kind::Python,
+        quick: true,
+    },
+];
+
+/// What a sleeping process has of its own, in bytes; an upper bound.
+const SMALL: u64 = 1 << 20;
+
+impl Workload {
+    pub fn processes(&self) -> usize {
+        match self.kind {
+            Kind::Processes { processes, .. } => processes,
+            Kind::Python => 1,
+        }
+    }
+
+    /// How much memory it takes to run it, save it in memory and measure a copy.
+    pub fn needs(&self) -> u64 {
+        let once = match self.kind {
+            Kind::Processes {
+                processes,
+                megabytes,
+                threads,
+                ..
+            } => {
+                let megabytes = u64::try_from(megabytes).unwrap_or(u64::MAX);
+                let threads = u64::try_from(threads).unwrap_or(u64::MAX);
+                let each = SMALL
+                    .saturating_add(megabytes.saturating_mul(1 << 20))
+                    .saturating_add(threads.saturating_mul(32 << 10));
+                each.saturating_mul(u64::try_from(processes).unwrap_or(u64::MAX))
+            }
+            Kind::Python => 64 << 20,
+        };
+        once.saturating_mul(2).saturating_add(128 << 20)
+    }
+
+    /// The command that runs it.
+    pub fn command(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Processes {
+                processes,
+                megabytes,
+                threads,
+                descriptors,
+                dirty,
+            } => {
+                let mut command = vec![String::from("makeprocs")];
+                for (option, number) in [
+                    ("--processes", processes),
+                    ("--megabytes", megabytes),
+                    ("--threads", threads),
+                    ("--descriptors", descriptors),
+                ] {
+                    command.extend([option.to_owned(), number.to_string()]);
+                }
+                if !dirty {
+                    command.push(String::from("--clean"));
+                }
+                command
+            }
+            Kind::Python => ["python3", "-c", include_str!("data.py")]
+                .map(String::from)
+                .to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<&str> = ALL.iter().map(|workload| workload.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn the_short_run_needs_little() {
+        let most = ALL.iter().filter(|one| one.quick).map(Workload::needs);
+        assert!(most.max().is_some_and(|bytes| bytes < 512 << 20));
+    }
+}
