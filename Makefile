@@ -7,11 +7,13 @@
 #: ARCH=        the architecture: x86_64
 #: O=           the build folder (build)
 #: KERNEL_SRC=  your own source tree of Linux 7.3; it is copied, not changed
-#: T=           a glob: tests, suites and programs to run (*)
+#: T=           a glob: tests, suites and programs to run, workloads to measure (*)
 #: V=1          show commands
 #: ACCEL=kvm    let the machine use the processor, instead of emulating it
-#: MEMORY=      megabytes of memory of the machine (2048)
+#: ICOUNT=1     let the clock of the machine count instructions: times repeat
+#: MEMORY=      megabytes of memory of the machine (2048; 6144 to measure)
 #: CPUS=        its processors (2)
+#: ROUNDS=      how often `make bench` measures (3)
 #: TIMEOUT=     seconds without output after which `make vm` gives up (600)
 #:
 #: `make vm` runs build/bin/vm, whose exit status is that of the command. Make
@@ -85,7 +87,7 @@ tools: packages | $(CARGO_HOME)/config.toml ## build the user tools and the runn
 	$(Q)mkdir -p $(O)/$(ARCH)/bin
 	$(Q)mkdir -p $(O)/bin && install -C $(BIN)/vm $(VM)
 	$(Q)install -C $(BIN)/vm-guest $(O)/$(ARCH)/vm-guest
-	$(Q)install -C $(BIN)/cr $(O)/$(ARCH)/bin/cr
+	$(Q)for name in cr bench makeprocs; do install -C $(BIN)/$$name $(O)/$(ARCH)/bin/$$name; done
 	$(Q)for name in $(NAMES); do ln -sf cr $(O)/$(ARCH)/bin/$$name; done
 
 .PHONY: rootdisk
@@ -103,6 +105,11 @@ test: all selftests ## run all tests; T='glob' selects some
 .PHONY: demo
 demo: all ## checkpoint real programs, reboot the machine, restart them
 	$(Q)$(VM) demo
+
+.PHONY: bench
+bench: export MEMORY ?= 6144
+bench: all ## measure checkpoint and restart side by side with CRIU; QUICK=1 is short
+	$(Q)$(VM) bench
 
 .PHONY: lint
 lint: kernel tools ## check the style of everything, and count the edits of the kernel

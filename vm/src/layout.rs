@@ -52,6 +52,13 @@ impl Layout {
         Ok(path)
     }
 
+    /// Where the benchmark leaves its results.
+    pub fn bench(&self) -> Result<PathBuf> {
+        let path = self.build.join("bench");
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
     /// A new folder for one machine, removed with the value.
     pub fn scratch(&self) -> Result<Scratch> {
         let path = self.vm()?.join(format!("run.{}", std::process::id()));

@@ -40,9 +40,30 @@ pub struct Hardware {
     #[arg(long, env = "MEMORY", default_value_t = 2048)]
     memory: u32,
 
+    /// Let the clock of the machine count instructions, so that times repeat.
+    #[arg(long, env = "ICOUNT", value_parser = clap::builder::BoolishValueParser::new())]
+    icount: bool,
+
     /// More of the kernel's command line.
     #[arg(long, env = "APPEND", default_value = "")]
     append: String,
+}
+
+impl Hardware {
+    /// What matters for a time that was measured in it.
+    pub fn describe(&self) -> String {
+        let Hardware {
+            accel,
+            cpus,
+            memory,
+            ..
+        } = self;
+        let clock = match self.icount {
+            true => ", 1 ns per instruction",
+            false => "",
+        };
+        format!("QEMU {accel}{clock}, {cpus} CPUs, {memory} MB")
+    }
 }
 
 /// How much the kernel says on the console, and whether it tests itself.
@@ -252,12 +273,18 @@ fn qemu(
         "x86_64" => ("qemu-system-x86_64", "q35"),
         other => bail!("no machine is known for ARCH={other}"),
     };
-    let accel = match hardware.accel.as_str() {
-        "tcg" => "tcg,thread=multi",
-        other => other,
+    let accel = match (hardware.accel.as_str(), hardware.icount) {
+        // Instructions are counted in one order only.
+        ("tcg", true) => "tcg,thread=single",
+        ("tcg", false) => "tcg,thread=multi",
+        (other, true) => bail!("ACCEL={other} counts no instructions"),
+        (other, false) => other,
     };
     let mut command = Command::new(program);
     command.args(["-machine", board, "-accel", accel, "-cpu", "max"]);
+    if hardware.icount {
+        command.args(["-icount", "shift=0,sleep=off"]);
+    }
     command.args([
         "-smp",
         &hardware.cpus.to_string(),

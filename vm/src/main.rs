@@ -5,8 +5,10 @@
 //! - `machine`: QEMU, its console, and the conversation with the guest.
 //! - `session`: one command for a person: `vm run` and `vm shell`.
 //! - `demo`: the demonstration.
+//! - `bench`: the benchmark.
 //! - `suite`: `vm test`, with `ktap`, `kernel_log` and `report`.
 
+mod bench;
 mod console;
 mod demo;
 mod disk;
@@ -54,6 +56,8 @@ enum Action {
     Shell(session::Shell),
     /// Checkpoint real programs, reboot the machine, and restart them.
     Demo(demo::Demo),
+    /// Measure checkpoint and restart side by side with CRIU.
+    Bench(bench::Bench),
     /// Run all tests; the last line counts them.
     Test(suite::Test),
 }
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
             Action::Run(run) => run.perform(&layout, hardware),
             Action::Shell(shell) => shell.perform(&layout, hardware),
             Action::Demo(demo) => demo.perform(&layout, hardware),
+            Action::Bench(bench) => bench.perform(&layout, hardware),
             Action::Test(test) => test.perform(&layout, hardware),
         }
     });
