@@ -109,9 +109,14 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 	const vm_flags_t by_prot = VM_READ | VM_WRITE | VM_EXEC | VM_MAYREAD |
 		VM_MAYWRITE | VM_MAYEXEC | VM_SHARED | VM_MAYSHARE | VM_ACCOUNT |
 		VM_SOFTDIRTY | VM_NORESERVE | VM_GROWSDOWN | VM_DROPPABLE;
+	/*
+	 * mmap(2) accounts for what can be written to. What was made read-only
+	 * later is accounted for still.
+	 */
+	const vm_flags_t by_itself = VM_WRITE | VM_MAYSHARE | VM_NORESERVE;
 	unsigned long flags = MAP_FIXED_NOREPLACE, prot = 0, populate, got;
 	struct mm_struct *mm = current->mm;
-	vm_flags_t vm = *vm_flags;
+	vm_flags_t vm = *vm_flags, charged = 0;
 	LIST_HEAD(uf);
 	int ret;
 
@@ -137,11 +142,21 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 	if (ret)
 		return ret;
 
-	if (mmap_write_lock_killable(mm))
-		return -EINTR;
-	got = do_mmap(file, addr, len, prot, flags,
-		      legacy_to_vma_flags(vm & ~by_prot), pgoff, &populate, &uf);
-	mmap_write_unlock(mm);
+	if (vm & VM_ACCOUNT && !(vm & by_itself)) {
+		ret = security_vm_enough_memory_mm(mm, len >> PAGE_SHIFT);
+		if (ret)
+			return ret;
+		charged = VM_ACCOUNT;
+	}
+	got = -EINTR;
+	if (!mmap_write_lock_killable(mm)) {
+		got = do_mmap(file, addr, len, prot, flags,
+			      legacy_to_vma_flags((vm & ~by_prot) | charged),
+			      pgoff, &populate, &uf);
+		mmap_write_unlock(mm);
+	}
+	if (charged && IS_ERR_VALUE(got))
+		vm_unacct_memory(len >> PAGE_SHIFT);
 	return IS_ERR_VALUE(got) ? (int)got : got == addr ? 0 : -EINVAL;
 }
 

@@ -141,6 +141,19 @@ bool cr_checkpoint(struct cr_run *run, const char *image, unsigned long flags);
 bool cr_restart(struct cr_run *run, const char *image, unsigned long flags);
 bool cr_log_has(struct cr_run *run, const char *text);
 unsigned long cr_mode_flags(enum cr_mode mode);
+bool cr_thaw(struct cr_run *run);
+
+/*
+ * What the kernel tells about all tasks of a tree that is frozen
+ * (cr_observe.c). cr_same() tells the differences through cr_failed() when
+ * it is asked to.
+ */
+struct cr_facts;
+
+struct cr_facts *cr_observe(struct cr_run *run);
+bool cr_same(struct cr_run *run, const struct cr_facts *was,
+	     const struct cr_facts *is, bool told);
+void cr_forget(struct cr_facts *all);
 
 /*
  * The victim's side (cr_victim.c), for setup(), check() and all that they start
@@ -152,6 +165,10 @@ int cr_victim(const struct cr_scenario *scenario, enum cr_mode mode,
 
 extern const char *cr_dir;
 extern enum cr_mode cr_mode;
+
+/* What the root can ask for itself is the same from one check to the next. */
+void cr_observe_self(void);
+void cr_compare_self(void);
 
 __printf(3, 4) void cr_note(const char *file, int line, const char *fmt, ...);
 __noreturn void cr_fatal(const char *file, int line, const char *what);

@@ -490,14 +490,58 @@ static void drive_self(struct cr_run *run)
 	cr_check(run, CR_AGAIN);
 }
 
+bool cr_thaw(struct cr_run *run)
+{
+	long ret;
+
+	if (dry)
+		return true;
+	ret = sys_checkpoint(run->root, -1,
+			     CHECKPOINT_THAW | cr_mode_flags(run->mode), -1);
+	if (!ret)
+		return true;
+	cr_failed(run, "thaw: %s (%ld)", strerror(errno), ret);
+	return false;
+}
+
+/*
+ * Compares what is told of the restarted tree, which is frozen, with what was
+ * told of the original. The tasks need a moment until they have parked.
+ */
+static void compare(struct cr_run *run, const struct cr_facts *was)
+{
+	unsigned long long end = cr_now_ns() + CR_TIMEOUT_MS * 100000ULL;
+	struct cr_facts *is;
+	bool last, same;
+
+	do {
+		last = cr_now_ns() > end;
+		is = cr_observe(run);
+		same = cr_same(run, was, is, last);
+		cr_forget(is);
+		cr_msleep(3);
+	} while (!same && !last);
+}
+
 static void drive_tree(struct cr_run *run)
 {
-	(void)(cr_checkpoint(run, "first", 0) &&
-	       cr_check(run, CR_AFTER) &&
-	       cr_checkpoint(run, "image", CHECKPOINT_KILL) &&
-	       killed_by_checkpoint(run) &&
-	       cr_restart(run, "image", 0) &&
-	       cr_check(run, CR_AGAIN));
+	struct cr_facts *facts = NULL;
+
+	if (cr_checkpoint(run, "first", 0) &&
+	    cr_check(run, CR_AFTER) &&
+	    cr_checkpoint(run, "frozen", CHECKPOINT_LEAVE_FROZEN)) {
+		if (!dry)
+			facts = cr_observe(run);
+		if (cr_checkpoint(run, "image", CHECKPOINT_KILL) &&
+		    killed_by_checkpoint(run) &&
+		    cr_restart(run, "image", RESTART_FROZEN)) {
+			if (!dry)
+				compare(run, facts);
+			if (cr_thaw(run))
+				cr_check(run, CR_AGAIN);
+		}
+	}
+	cr_forget(facts);
 }
 
 static void drive(struct cr_run *run)

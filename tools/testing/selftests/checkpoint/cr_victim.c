@@ -330,8 +330,11 @@ int cr_victim(const struct cr_scenario *scenario, enum cr_mode mode,
 			continue;
 		}
 		phase = atoi(command);
+		if (phase != CR_BEFORE)
+			cr_compare_self();
 		if (scenario->check)
 			scenario->check(phase);
+		cr_observe_self();
 		post("reply", command);
 	}
 }
