@@ -6,6 +6,7 @@
 #ifndef _LINUX_CHECKPOINT_H
 #define _LINUX_CHECKPOINT_H
 
+#include <linux/signal_types.h>
 #include <linux/types.h>
 
 struct epoll_event;
@@ -16,6 +17,7 @@ struct restart_block;
 struct rlimit;
 struct task_struct;
 struct tty_struct;
+struct wait_queue_head;
 
 /* ipc/sem.c: whether the exit of @task would change a semaphore (SEM_UNDO) */
 bool checkpoint_has_semundo(struct task_struct *task);
@@ -50,14 +52,51 @@ int checkpoint_eventfd_get(struct file *file, struct checkpoint_eventfd *state);
 int do_eventfd(u64 count, int flags);
 
 /**
+ * struct checkpoint_timerfd - what a timerfd is
+ * @clockid: CLOCK_*
+ * @settime_flags: TFD_*, as timerfd_settime() was told
+ * @absolute: @expires is a moment of CLOCK_REALTIME, and not what is left
+ * @armed: the timer runs
+ * @expired: the timer has run out; the next read goes on from @expires
+ * @cancelable: it wants to be told when the clock is set
+ * @ticks: what a read returns
+ * @expires: when it expires or has expired, in ns
+ * @interval: in ns, or 0
+ * @moffs: for @cancelable: what was between CLOCK_MONOTONIC and CLOCK_REALTIME,
+ *	   or KTIME_MAX if the clock has been set
+ */
+struct checkpoint_timerfd {
+	int clockid;
+	unsigned int settime_flags;
+	bool absolute, armed, expired, cancelable;
+	u64 ticks;
+	s64 expires;
+	s64 interval;
+	s64 moffs;
+};
+
+/* fs/timerfd.c: -EINVAL if @file is no timerfd */
+int checkpoint_timerfd_get(struct file *file, struct checkpoint_timerfd *state);
+/* Sets what is read again; with @start a timer that was armed runs from now on. */
+void checkpoint_timerfd_set(struct file *file, const struct checkpoint_timerfd *state,
+			    bool start);
+int do_timerfd_create(int clockid, int flags);
+
+/* fs/signalfd.c: -EINVAL if @file is no signalfd */
+int checkpoint_signalfd_get(struct file *file, sigset_t *mask);
+int do_signalfd4(int ufd, sigset_t *mask, int flags);
+
+/**
  * struct checkpoint_epitem - one registration of an epoll set
  * @file: what is watched; the caller gets no reference
  * @fd: the number that it was added by
  * @events: EPOLL*
  * @data: what epoll_wait() reports
+ * @queue: where it waits; if in several places, one of them; NULL for none
  */
 struct checkpoint_epitem {
 	struct file *file;
+	struct wait_queue_head *queue;
 	int fd;
 	u32 events;
 	u64 data;
