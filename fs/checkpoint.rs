@@ -16,8 +16,12 @@ pub(crate) mod eventpoll;
 pub(crate) mod path;
 #[path = "checkpoint/pipe.rs"]
 pub(crate) mod pipe;
+#[path = "checkpoint/signalfd.rs"]
+mod signalfd;
 #[path = "checkpoint/table.rs"]
 pub(crate) mod table;
+#[path = "checkpoint/timerfd.rs"]
+mod timerfd;
 #[path = "checkpoint/tty.rs"]
 pub(crate) mod tty;
 
@@ -56,6 +60,8 @@ pub(crate) static KINDS: &[FileKind] = &[
     pipe::KIND,
     eventfd::KIND,
     eventpoll::KIND,
+    timerfd::KIND,
+    signalfd::KIND,
     tty::KIND,
     path::KIND,
 ];
@@ -99,6 +105,11 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     })
 }
 
+/// Starts what runs by itself: the last step before the tasks do.
+pub(crate) fn start(restart: &Restart) -> Result {
+    timerfd::start_all(restart)
+}
+
 /// Whether a record is an open file.
 pub(crate) fn is_file(record: u16) -> bool {
     KINDS.iter().any(|kind| kind.record == record)
@@ -112,8 +123,16 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Optio
         format::PipeFile::KIND | format::Pipe::KIND => pipe::check(record, kind_of).map(|()| true),
         format::TtyFile::KIND | format::Pty::KIND => tty::check(record, kind_of).map(|()| true),
         format::EventFile::KIND => eventfd::check(record, kind_of).map(|()| true),
-        format::EpollFile::KIND => eventpoll::check(record, kind_of).map(|()| true),
-        format::EpollItem::KIND => eventpoll::check(record, kind_of).map(|()| false),
+        format::EpollFile::KIND => eventpoll::check(record).map(|()| true),
+        format::EpollItem::KIND => {
+            return match eventpoll::check_item(record, kind_of)? {
+                _ if !record.object.is_none() => Err(EINVAL.into()),
+                sighand if sighand.is_none() => Ok(None),
+                sighand => Ok(Some(sighand)),
+            }
+        }
+        format::TimerFile::KIND => timerfd::check(record).map(|()| true),
+        format::SignalFile::KIND => signalfd::check(record).map(|()| true),
         _ => Err(EINVAL.into()),
     }?;
 

@@ -5,9 +5,10 @@
 //! Kept: the flags, and for each item the file, the number that it was added by, the events, the
 //! data, and whether EPOLLONESHOT has disarmed it. An item is tested for events when it comes
 //! back, so that nothing that was not reported yet is lost; an edge (EPOLLET) that was reported
-//! may be reported again, as epoll(7) allows.
-//! Not kept, and refused: items whose file no descriptor of the tree refers to, parameters for
-//! busy polling.
+//! may be reported again, as epoll(7) allows. For a signalfd also the process that has added it,
+//! whose signals wake up the set.
+//! Not kept, and refused: items whose file no descriptor of the tree refers to, the signals of
+//! processes that are not in the tree, parameters for busy polling.
 //!
 //! Sets can watch each other, so that the items are saved after all files, and brought back after
 //! all files.
@@ -18,6 +19,8 @@ use super::FileKind;
 use crate::error::Result;
 use crate::format::file::EpollFile;
 use crate::format::file::EpollItem;
+use crate::format::file::SignalFile;
+use crate::format::task::Sighand;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image::RawRecord;
@@ -89,22 +92,31 @@ fn save_item(saver: &mut Saver<'_>, set: &FileRef, epoll: ObjRef, item: &Item) -
         events: item.events,
         data: item.data,
         disarmed: u32::from(item.is_disarmed()),
-        reserved: 0,
+        sighand: signals_of(saver, set, item)?,
     };
 
     saver.out.record(&state, &[])
 }
 
-/// Checks a record of a set or of an item before anything is made of it.
-pub(crate) fn check(record: &RawRecord<'_>, kind_of: &dyn Fn(ObjRef) -> Option<u16>) -> Result {
-    if record.kind == EpollFile::KIND {
-        check_set(record)
-    } else {
-        check_item(record, kind_of)
+/// For a signalfd: the handlers of the process whose signals wake up the set. It is the process
+/// that has added the signalfd; who waits for the set does not matter.
+fn signals_of(saver: &Saver<'_>, set: &FileRef, item: &Item) -> Result<ObjRef> {
+    if !saver.signalfds.contains(&item.file) {
+        return Ok(ObjRef::NONE);
     }
+    let handlers = sys::signalfd::handlers_of(item.queue);
+
+    saver.objects.find(Class::Sighand, handlers).ok_or_else(|| {
+        saver.refuse(fmt!(
+            "{}: watches the signals of a process that is not in the tree (added as {})",
+            &*saver.name_of(set),
+            item.fd
+        ))
+    })
 }
 
-fn check_set(record: &RawRecord<'_>) -> Result {
+/// Checks a record of a set before anything is made of it.
+pub(crate) fn check(record: &RawRecord<'_>) -> Result {
     let (EpollFile { open }, tail) = record.parse::<EpollFile>()?;
 
     if super::open_flags(&open)? & flags::O_ACCMODE != flags::O_RDWR
@@ -116,7 +128,11 @@ fn check_set(record: &RawRecord<'_>) -> Result {
     Ok(())
 }
 
-fn check_item(record: &RawRecord<'_>, kind_of: &dyn Fn(ObjRef) -> Option<u16>) -> Result {
+/// Checks a record of an item before anything is made of it; gives whose signals it waits for.
+pub(crate) fn check_item(
+    record: &RawRecord<'_>,
+    kind_of: &dyn Fn(ObjRef) -> Option<u16>,
+) -> Result<ObjRef> {
     let (state, tail) = record.parse::<EpollItem>()?;
     let EpollItem {
         epoll,
@@ -125,10 +141,16 @@ fn check_item(record: &RawRecord<'_>, kind_of: &dyn Fn(ObjRef) -> Option<u16>) -
         events,
         data,
         disarmed,
-        reserved,
+        sighand,
     } = state;
+    let waits_for = if kind_of(file) == Some(SignalFile::KIND) {
+        Some(Sighand::KIND)
+    } else {
+        None
+    };
     let item = Item {
         file: 0,
+        queue: 0,
         fd: i32::try_from(fd).map_err(|_| EINVAL)?,
         events,
         data,
@@ -137,12 +159,13 @@ fn check_item(record: &RawRecord<'_>, kind_of: &dyn Fn(ObjRef) -> Option<u16>) -
     if kind_of(epoll) != Some(EpollFile::KIND)
         || !kind_of(file).is_some_and(super::is_file)
         || disarmed != u32::from(item.is_disarmed())
-        || reserved != 0
+        || sighand.is_none() != waits_for.is_none()
+        || kind_of(sighand) != waits_for
         || !tail.is_empty()
     {
         return Err(EINVAL.into());
     }
-    Ok(())
+    Ok(sighand)
 }
 
 fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
@@ -151,8 +174,27 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     Ok(sys::eventpoll::create(super::open_flags(&open)?)?)
 }
 
-/// Adds an item to its set. All files must have been made, with what is in them.
-pub(crate) fn restore_item(restart: &Restart, record: &RawRecord<'_>) -> Result {
+/// Adds the items to their sets. All files must have been made, with what is in them.
+pub(crate) fn restore_items(restart: &Restart) -> Result {
+    for record in restart.records::<EpollItem>() {
+        let (state, _) = record.parse::<EpollItem>()?;
+
+        if state.sighand.is_none() {
+            restore_item(restart, &record)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the items that wait for the signals of the running process, as their adding says which
+/// process that is. What is pending must have been restored.
+pub(crate) fn restore_signal_items(restart: &Restart, sighand: ObjRef) -> Result {
+    restart
+        .belonging::<EpollItem>(sighand)
+        .try_for_each(|record| restore_item(restart, &record))
+}
+
+fn restore_item(restart: &Restart, record: &RawRecord<'_>) -> Result {
     let (state, _) = record.parse::<EpollItem>()?;
     let EpollItem {
         epoll,
@@ -161,7 +203,7 @@ pub(crate) fn restore_item(restart: &Restart, record: &RawRecord<'_>) -> Result 
         events,
         data,
         disarmed,
-        reserved: _,
+        sighand: _,
     } = state;
     let (set, file) = (restart.file(epoll)?, restart.file(file)?);
     let fd = i32::try_from(fd).map_err(|_| EINVAL)?;
@@ -202,7 +244,7 @@ mod tests {
             events: EPOLLIN | EPOLLONESHOT,
             data: 1,
             disarmed: 0,
-            reserved: 0,
+            sighand: ObjRef::NONE,
         };
         let kind_of = |object: ObjRef| kinds.get(object.0.checked_sub(1)? as usize).copied();
 
@@ -210,7 +252,7 @@ mod tests {
         writer.record(&item, &[]).is_ok()
             && matches!(
                 Reader::new(writer.bytes()).next_record(),
-                Ok(Some(record)) if check(&record, &kind_of).is_ok()
+                Ok(Some(record)) if check_item(&record, &kind_of).is_ok()
             )
     }
 
@@ -237,6 +279,10 @@ mod tests {
             |item| item.events = EPOLLONESHOT,
             [EpollFile::KIND; 2]
         ));
-        assert!(!is_good(|item| item.reserved = 1, [EpollFile::KIND; 2]));
+        assert!(!is_good(
+            |item| item.sighand = ObjRef(1),
+            [EpollFile::KIND; 2]
+        ));
+        assert!(!is_good(|_| (), [EpollFile::KIND, SignalFile::KIND]));
     }
 }

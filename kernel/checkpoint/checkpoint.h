@@ -94,6 +94,15 @@ struct checkpoint_restart_block {
 	s64 left;
 };
 
+/*
+ * The timers of setitimer(2), by ITIMER_*: what is left and the interval, in
+ * ns. Nothing is left of a timer that does not run.
+ */
+struct checkpoint_itimers {
+	s64 left[3];
+	s64 interval[3];
+};
+
 /* kernel/checkpoint/walk.c */
 int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
 			 int (*found)(void *arg, unsigned long addr,

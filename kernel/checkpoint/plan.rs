@@ -434,6 +434,12 @@ impl Checker {
 
                 is_task(owner).then_some(owner).ok_or(EINVAL)?
             }
+            task::IntervalTimers::KIND => {
+                let owner = crate::task::check_timers(record)?;
+                let fits = kind_of(owner) == Some(task::Process::KIND);
+
+                fits.then_some(owner).ok_or(EINVAL)?
+            }
             task::SigQueue::KIND => {
                 let owner = crate::task::check_signals(record)?;
                 let fits = is_task(owner) || kind_of(owner) == Some(task::Process::KIND);

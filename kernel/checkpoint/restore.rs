@@ -23,7 +23,6 @@
 
 use crate::error::Error;
 use crate::error::Result;
-use crate::format::file::EpollItem;
 use crate::format::memory;
 use crate::format::task as format;
 use crate::format::ObjRef;
@@ -204,6 +203,11 @@ impl Restart {
     /// The record of an object of a known kind.
     pub(crate) fn record<T: Record>(&self, number: ObjRef) -> Result<(T, &[u8])> {
         self.plan.object(number)?.parse()
+    }
+
+    /// All records of a kind.
+    pub(crate) fn records<T: Record>(&self) -> impl Iterator<Item = RawRecord<'_>> {
+        self.plan.records::<T>()
     }
 
     /// The records of a kind that belong to an object.
@@ -455,12 +459,11 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     restart.build.open();
     restart.pass(&restart.built.all)?;
     read_pages(restart, stream)?;
-    for record in restart.plan.records::<EpollItem>() {
-        fs::eventpoll::restore_item(restart, &record)?;
-    }
+    fs::eventpoll::restore_items(restart)?;
     set_limits(restart)?;
     set_registers(restart)?;
     restart.check_failed()?;
+    fs::start(restart)?;
     commit(restart, flags)?;
     Ok(root)
 }
@@ -557,7 +560,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     drop(shared);
     restart.take(&restart.built);
     restart.pass(&restart.commit)?;
-    task::release(restart, plan.number)?;
+    task::release(restart, plan.number, plan.is_leader)?;
     if plan.creator.is_none() {
         task::namespace::restore_last_pid(restart, plan.number)?;
     }
@@ -643,6 +646,7 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     task::restore_pending(restart, plan.number, false)?;
     if plan.is_leader {
         task::restore_pending(restart, plan.process, true)?;
+        fs::eventpoll::restore_signal_items(restart, state.sighand)?;
     }
     Ok(())
 }

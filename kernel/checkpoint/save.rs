@@ -71,6 +71,8 @@ pub(crate) struct Saver<'a> {
     pub(crate) inside: Proxy,
     /// `header::MODE_*`
     pub(crate) mode: u32,
+    /// When the tree was frozen.
+    pub(crate) frozen: sys::time::Now,
     /// The files so far.
     pub(crate) files: KVVec<FileRef>,
     /// The tables of descriptors so far.
@@ -79,6 +81,8 @@ pub(crate) struct Saver<'a> {
     pub(crate) directories: KVVec<(usize, u32)>,
     /// Epoll sets, whose registrations are saved when all files are.
     pub(crate) epolls: KVVec<(FileRef, ObjRef)>,
+    /// The [`sys::file::key`] of each signalfd so far.
+    pub(crate) signalfds: KVVec<usize>,
     /// Memory whose pages are to be written.
     pub(crate) pages: mm::Pages,
     /// The task that is being saved, for the log.
@@ -107,6 +111,14 @@ impl Saver<'_> {
     pub(crate) fn set_who(&mut self, task: &TaskRef) -> Result {
         self.who = tree::describe(task)?;
         Ok(())
+    }
+
+    /// The time since the tree was frozen, in ns: timers of the kernel go on meanwhile.
+    pub(crate) fn since_frozen(&self) -> i64 {
+        sys::time::now()
+            .monotonic
+            .saturating_sub(self.frozen.monotonic)
+            .max(0)
     }
 
     /// A file as the log names it.
@@ -281,10 +293,12 @@ fn save(root: &TaskRef, tree: &Tree, mode: u32, out: &mut OutStream, log: &Log) 
         outside: sys::ns::proxy(&Frozen::current())?,
         inside: root_proxy(tree)?,
         mode,
+        frozen,
         files: KVVec::new(),
         tables: KVVec::new(),
         directories: KVVec::new(),
         epolls: KVVec::new(),
+        signalfds: KVVec::new(),
         pages: mm::Pages::new(),
         who: tree::describe(root)?,
     };

@@ -20,6 +20,8 @@ pub(crate) mod regs;
 mod restart_block;
 #[path = "task/signal.rs"]
 mod signal;
+#[path = "task/timer.rs"]
+mod timer;
 
 use crate::error::Result;
 use crate::format::header;
@@ -248,7 +250,7 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
 }
 
 /// Sets the other properties of the running task, after which it runs its own code.
-pub(crate) fn release(restart: &Restart, number: ObjRef) -> Result {
+pub(crate) fn release(restart: &Restart, number: ObjRef, is_leader: bool) -> Result {
     let (state, _) = restart.record::<format::Task>(number)?;
     let (mm, _) = restart.record::<crate::format::memory::Mm>(state.mm)?;
 
@@ -279,6 +281,9 @@ pub(crate) fn release(restart: &Restart, number: ObjRef) -> Result {
 
     sys::signal::set_blocked(state.blocked, saved);
     sys::signal::set_sigpending();
+    if is_leader {
+        timer::start(restart, state.process)?;
+    }
     Ok(())
 }
 
@@ -297,3 +302,4 @@ pub(crate) use self::signal::restore_pending;
 
 pub(crate) use self::cred::check as check_cred;
 pub(crate) use self::restart_block::check as check_restart_block;
+pub(crate) use self::timer::check as check_timers;

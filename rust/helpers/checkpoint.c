@@ -6,6 +6,7 @@
 #include "checkpoint_files.c"
 #include "checkpoint_fs.c"
 #include "checkpoint_mm.c"
+#include "checkpoint_timer.c"
 #include "checkpoint_signal.c"
 #include "checkpoint_task.c"
 #include "checkpoint_time.c"

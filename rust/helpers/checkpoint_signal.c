@@ -67,12 +67,14 @@ __rust_helper int rust_helper_checkpoint_set_action(int sig, unsigned long handl
 
 /*
  * Copies up to @max siginfos of 128 bytes; returns how many there are, or
- * -ESRCH.
+ * -ESRCH. With @shared it also reads the timers that send to the process, at
+ * the same moment: one that runs has not sent its signal, any other has.
  */
 __rust_helper int rust_helper_checkpoint_get_pending(struct task_struct *task,
 						     bool shared,
 						     siginfo_t *infos, u32 max,
-						     u64 *set)
+						     u64 *set,
+						     struct checkpoint_itimers *itimers)
 {
 	struct sigpending *pending;
 	struct sigqueue *q;
@@ -93,6 +95,8 @@ __rust_helper int rust_helper_checkpoint_get_pending(struct task_struct *task,
 		}
 		n++;
 	}
+	if (shared)
+		checkpoint_get_itimers(task, itimers);
 	unlock_task_sighand(task, &flags);
 	return n;
 }

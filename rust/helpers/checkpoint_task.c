@@ -81,14 +81,6 @@ __rust_helper bool rust_helper_task_uses_syscall_dispatch(struct task_struct *ta
 	return test_task_syscall_work(task, SYSCALL_USER_DISPATCH);
 }
 
-__rust_helper bool rust_helper_task_has_itimer(struct task_struct *task)
-{
-	struct signal_struct *sig = task->signal;
-
-	return hrtimer_active(&sig->real_timer) ||
-	       sig->it[CPUCLOCK_PROF].expires || sig->it[CPUCLOCK_VIRT].expires;
-}
-
 __rust_helper void rust_helper_checkpoint_set_uts(const char *nodename,
 						  const char *domainname)
 {

@@ -144,8 +144,9 @@ record! {
         pub data: u64,
         /// 1: reported and not rearmed (EPOLLONESHOT).
         pub disarmed: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// For a signalfd: whose signals the set waits for, as the handlers of the process
+        /// ([`super::task::Sighand`]). Otherwise none.
+        pub sighand: ObjRef,
     }
 }
 
@@ -248,5 +249,50 @@ record! {
         pub master: TtyQueue,
         /// Bytes of the master's path.
         pub path: u32,
+    }
+}
+
+/// [`TimerFile::flags`]: `expires` is a moment of CLOCK_REALTIME, in ns; otherwise what is left.
+pub const TIMER_ABSOLUTE: u32 = 1;
+/// [`TimerFile::flags`]: the timer runs.
+pub const TIMER_ARMED: u32 = 2;
+/// [`TimerFile::flags`]: the timer has run out, and the next read goes on from `expires`.
+pub const TIMER_EXPIRED: u32 = 4;
+/// [`TimerFile::flags`]: a read tells when CLOCK_REALTIME was set (TFD_TIMER_CANCEL_ON_SET).
+pub const TIMER_CANCELABLE: u32 = 8;
+
+record! {
+    /// timerfd_create(2).
+    pub struct TimerFile: kind 0x6a, version 1, size 72 {
+        /// See [`OpenFile`].
+        pub open: OpenFile,
+        /// `CLOCK_*`.
+        pub clock: u32,
+        /// `TFD_*` of the last timerfd_settime(2).
+        pub settime_flags: u32,
+        /// `TIMER_*`.
+        pub flags: u32,
+        /// Zero.
+        pub reserved: u32,
+        /// Expirations that have not been read.
+        pub ticks: u64,
+        /// When the timer expires, or what was left when the tree was frozen, in ns; negative if
+        /// it had run out.
+        pub expires: i64,
+        /// The interval in ns, or 0.
+        pub interval: i64,
+        /// See [`TIMER_CANCELABLE`]: what was between CLOCK_MONOTONIC and CLOCK_REALTIME, in ns;
+        /// `i64::MAX` if the clock has been set. Otherwise zero.
+        pub moffs: i64,
+    }
+}
+
+record! {
+    /// signalfd(2).
+    pub struct SignalFile: kind 0x6b, version 1, size 32 {
+        /// See [`OpenFile`].
+        pub open: OpenFile,
+        /// The signals, the first in the lowest bit.
+        pub mask: u64,
     }
 }

@@ -71,10 +71,11 @@ macro_rules! for_each_record {
             Failure, End,
             namespace::UtsNs, namespace::IpcNs, namespace::PidNs, namespace::Namespaces,
             task::Creds, task::Sighand, task::Process, task::Task, task::Regset,
-            task::SigQueue, task::RestartBlock,
+            task::SigQueue, task::RestartBlock, task::IntervalTimers,
             memory::Mm, memory::Vma, memory::Shmem, memory::PageMap,
             file::Files, file::Fs, file::PathFile, file::PipeFile, file::Pipe,
             file::EventFile, file::EpollFile, file::EpollItem, file::TtyFile, file::Pty,
+            file::TimerFile, file::SignalFile,
         }
     };
 }

@@ -220,3 +220,18 @@ record! {
         pub reserved: u64,
     }
 }
+
+record! {
+    /// The timers of setitimer(2) and alarm(2), by `ITIMER_*`.
+    pub struct IntervalTimers: kind 0x27, version 1, size 56 {
+        /// The [`Process`].
+        pub process: ObjRef,
+        /// Zero.
+        pub reserved: u32,
+        /// Time that was left when the tree was frozen, in ns; 0: the timer does not run.
+        pub left: [i64; 3],
+        /// The interval, in ns. ITIMER_REAL may wait for its signal to be taken before it runs
+        /// again.
+        pub interval: [i64; 3],
+    }
+}

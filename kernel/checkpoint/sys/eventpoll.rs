@@ -23,6 +23,8 @@ const SOME: usize = 64;
 pub(crate) struct Item {
     /// The [`key`](super::file::key) of the file. The set has no reference to it.
     pub(crate) file: usize,
+    /// The queue that it waits in, or 0.
+    pub(crate) queue: usize,
     /// The number that the file was added by.
     pub(crate) fd: i32,
     /// `EPOLL*`.
@@ -71,6 +73,7 @@ fn from_raw(raw: &[bindings::checkpoint_epitem]) -> Result<KVVec<Item>> {
     for item in raw {
         let item = Item {
             file: item.file as usize,
+            queue: item.queue as usize,
             fd: item.fd,
             events: item.events,
             data: item.data,

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
 
 use super::freeze::Frozen;
+use super::timer::IntervalTimers;
 use crate::format::task::SigAction;
 use crate::format::task::SIGINFO_SIZE;
 use kernel::bindings;
@@ -31,7 +32,7 @@ pub(super) fn from_set(set: &bindings::sigset_t) -> u64 {
 }
 
 /// The set of signals that a number stands for.
-fn to_set(bits: u64) -> bindings::sigset_t {
+pub(super) fn to_set(bits: u64) -> bindings::sigset_t {
     let mut set = bindings::sigset_t::default();
     let mut bits = bits;
 
@@ -89,13 +90,23 @@ pub(crate) fn set_action(signal: i32, action: &SigAction) -> Result {
     })
 }
 
-/// The pending signals of the task, or those of its process, and which of them are pending at
-/// all, with a siginfo or without.
-pub(crate) fn pending(task: &Frozen, shared: bool) -> Result<(u64, KVVec<SigInfo>)> {
+/// What [`pending`] reads at one moment.
+pub(crate) struct Pending {
+    /// Which signals are pending at all, with a siginfo or without.
+    pub(crate) set: u64,
+    /// The siginfos, in order.
+    pub(crate) infos: KVVec<SigInfo>,
+    /// The timers of setitimer(2), if it was asked for the signals of the process.
+    pub(crate) itimers: IntervalTimers,
+}
+
+/// The pending signals of the task, or those of its process.
+pub(crate) fn pending(task: &Frozen, shared: bool) -> Result<Pending> {
     let mut room = 16usize;
 
     loop {
         let mut infos = KVVec::from_elem([0u8; SIGINFO_SIZE], room, GFP_KERNEL)?;
+        let mut itimers = IntervalTimers::default();
         let mut set = 0;
         // SAFETY: The task is referenced; there is room for as many siginfos as is said.
         let found = unsafe {
@@ -105,13 +116,18 @@ pub(crate) fn pending(task: &Frozen, shared: bool) -> Result<(u64, KVVec<SigInfo
                 infos.as_mut_ptr().cast(),
                 u32::try_from(room)?,
                 &raw mut set,
+                &raw mut itimers,
             )
         };
         let found = usize::try_from(found).map_err(|_| Error::from_errno(found))?;
 
         if found <= room {
             infos.truncate(found);
-            return Ok((set, infos));
+            return Ok(Pending {
+                set,
+                infos,
+                itimers,
+            });
         }
         room = found;
     }

@@ -274,8 +274,6 @@ impl Frozen {
                 Some("has semaphore adjustments (SEM_UNDO)")
             } else if !(*signal).posix_timers.first.is_null() {
                 Some("has timers of timer_create(2)")
-            } else if bindings::task_has_itimer(task) {
-                Some("has a timer of setitimer(2) or alarm(2) running")
             } else if bindings::task_is_landlocked(task) {
                 Some("is confined by Landlock")
             } else if (*signal).autoreap() != 0 {

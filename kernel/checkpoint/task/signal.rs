@@ -56,8 +56,15 @@ pub(super) fn save_pending(
     owner: ObjRef,
     shared: bool,
 ) -> Result {
-    let (pending, infos) = sys::signal::pending(task, shared)?;
+    let sys::signal::Pending {
+        set: pending,
+        infos,
+        itimers,
+    } = sys::signal::pending(task, shared)?;
 
+    if shared {
+        super::timer::save_itimers(saver, owner, &itimers)?;
+    }
     if pending & bit(bindings::SIGKILL as usize) != 0 {
         return Err(ESRCH.into());
     }

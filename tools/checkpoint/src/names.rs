@@ -51,6 +51,14 @@ const TASK_FLAGS: Bits = &[
     (task::TASK_SELF as u64, "self"),
 ];
 
+/// `TimerFile::flags`.
+pub(crate) const TIMER_FLAGS: Bits = &[
+    (file::TIMER_ABSOLUTE as u64, "absolute"),
+    (file::TIMER_ARMED as u64, "armed"),
+    (file::TIMER_EXPIRED as u64, "expired"),
+    (file::TIMER_CANCELABLE as u64, "cancelable"),
+];
+
 /// `Pty::flags`.
 pub(crate) const PTY_FLAGS: Bits = &[
     (file::PTY_LOCKED as u64, "locked"),

@@ -26,7 +26,10 @@ use crate::format::file::Pipe;
 use crate::format::file::PipeBuf;
 use crate::format::file::PipeFile;
 use crate::format::file::Pty;
+use crate::format::file::SignalFile;
+use crate::format::file::TimerFile;
 use crate::format::file::TtyFile;
+use crate::format::task::Sighand;
 use crate::format::Record;
 use crate::format::Value;
 use crate::format::RECORD_ALIGN;
@@ -39,10 +42,15 @@ const OPEN_FILES: &[u16] = &[
     EventFile::KIND,
     EpollFile::KIND,
     TtyFile::KIND,
+    TimerFile::KIND,
+    SignalFile::KIND,
 ];
 
 /// `EFD_SEMAPHORE`.
 const EFD_SEMAPHORE: u32 = 1;
+
+/// `TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET`.
+const TFD_FLAGS: u32 = 3;
 
 impl Kind for Files {
     object!();
@@ -154,6 +162,7 @@ impl Kind for EpollItem {
         vec![
             must("epoll", self.epoll, &[EpollFile::KIND]),
             must("file", self.file, OPEN_FILES),
+            may("sighand", self.sighand, &[Sighand::KIND]),
         ]
     }
 
@@ -208,4 +217,21 @@ impl Kind for Pty {
         }
         Ok(())
     }
+}
+
+impl Kind for TimerFile {
+    object!();
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, names::known(names::TIMER_FLAGS))?;
+        check_bits("settime_flags", self.settime_flags, TFD_FLAGS)?;
+        if self.interval < 0 {
+            return Err("the interval is negative".into());
+        }
+        Ok(())
+    }
+}
+
+impl Kind for SignalFile {
+    object!();
 }

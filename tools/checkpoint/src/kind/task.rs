@@ -22,6 +22,7 @@ use crate::format::memory::Mm;
 use crate::format::namespace::Namespaces;
 use crate::format::task;
 use crate::format::task::Creds;
+use crate::format::task::IntervalTimers;
 use crate::format::task::Process;
 use crate::format::task::Regset;
 use crate::format::task::RestartBlock;
@@ -155,5 +156,20 @@ impl Kind for RestartBlock {
             task::RESTART_FUTEX,
         ];
         check_one_of("call", self.call, &known)
+    }
+}
+
+impl Kind for IntervalTimers {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("process", self.process, &[Process::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.left.iter().chain(&self.interval).min() {
+            Some(..0) => Err("a time is negative".into()),
+            _ => Ok(()),
+        }
     }
 }

@@ -21,11 +21,9 @@
 #include <sys/ptrace.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -67,22 +65,6 @@ static void fanotify_setup(void)
 {
 	fd = fanotify_init(FAN_CLASS_NOTIF, O_RDONLY);
 	need_fd("fanotify");
-}
-
-static void signalfd_setup(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
-	fd = signalfd(-1, &set, 0);
-	need_fd("signalfd");
-}
-
-static void timerfd_setup(void)
-{
-	fd = timerfd_create(CLOCK_MONOTONIC, 0);
-	need_fd("timerfd");
 }
 
 static void io_uring_setup(void)
@@ -400,21 +382,6 @@ static void posix_timer_check(enum cr_phase phase)
 	CHECK(spec.it_value.tv_sec > 900);
 }
 
-static void itimer_setup(void)
-{
-	struct itimerval value = { .it_value.tv_sec = 1000 };
-
-	NEED(!setitimer(ITIMER_REAL, &value, NULL));
-}
-
-static void itimer_check(enum cr_phase phase)
-{
-	struct itimerval value;
-
-	CHECK_EQ(getitimer(ITIMER_REAL, &value), 0);
-	CHECK(value.it_value.tv_sec > 900);
-}
-
 /* What has been done to a task, or by it */
 static void seccomp_setup(void)
 {
@@ -660,8 +627,6 @@ static const struct cr_scenario scenarios[] = {
 	{ "refused." name, CR_TREE, setup, check, CR_REFUSED, text }
 	REFUSED("inotify", inotify_setup, inotify_check, "inotify"),
 	REFUSED("fanotify", fanotify_setup, fd_check, "fanotify"),
-	REFUSED("signalfd", signalfd_setup, fd_check, "signalfd"),
-	REFUSED("timerfd", timerfd_setup, fd_check, "timerfd"),
 	REFUSED("io_uring", io_uring_setup, fd_check, "io_uring"),
 	REFUSED("perf_event", perf_setup, fd_check, "perf"),
 	REFUSED("memfd", memfd_setup, fd_check, "without a name"),
@@ -690,7 +655,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("shared_handlers", shared_handlers_setup, child_check,
 		"CLONE_SIGHAND"),
 	REFUSED("posix_timer", posix_timer_setup, posix_timer_check, "timer"),
-	REFUSED("itimer", itimer_setup, itimer_check, "timer"),
 	REFUSED("seccomp", seccomp_setup, seccomp_check, "seccomp"),
 	REFUSED("traced_child", traced_setup, traced_check, "ptrace"),
 	REFUSED("sem_undo", sem_undo_setup, sem_undo_check, "SEM_UNDO"),
