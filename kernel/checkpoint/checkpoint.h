@@ -103,6 +103,20 @@ struct checkpoint_itimers {
 	s64 interval[3];
 };
 
+/**
+ * struct checkpoint_stop - whether a process is stopped by a signal
+ * @stopped: it is (SIGNAL_STOP_STOPPED)
+ * @continued: it runs again, and its parent can wait for that (WCONTINUED)
+ * @signal: what has stopped it
+ * @code: the signal that its parent can wait for (WUNTRACED), 0 if it has
+ */
+struct checkpoint_stop {
+	bool stopped;
+	bool continued;
+	u32 signal;
+	u32 code;
+};
+
 /* kernel/checkpoint/walk.c */
 int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
 			 int (*found)(void *arg, unsigned long addr,

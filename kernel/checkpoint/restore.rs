@@ -763,7 +763,11 @@ fn commit(restart: &Restart, flags: u64) -> Result {
                 None => bindings::SIGCHLD as i32,
             };
 
-            tasks.push((task, exit_signal, plan.is_leader), GFP_KERNEL)?;
+            let leads = plan
+                .is_leader
+                .then(|| (exit_signal, task::process::stop(&process)));
+
+            tasks.push((task, leads), GFP_KERNEL)?;
         }
     }
     for (task, _) in &zombies {
@@ -775,9 +779,10 @@ fn commit(restart: &Restart, flags: u64) -> Result {
         sys::clone::keep(task, *exit_signal);
     }
     restart.release();
-    for (task, exit_signal, is_leader) in &tasks {
-        if *is_leader {
+    for (task, leads) in &tasks {
+        if let Some((exit_signal, stop)) = leads {
             sys::clone::keep(task, *exit_signal);
+            sys::task::set_stop(task, stop);
         }
         if flags & u64::from(bindings::RESTART_FROZEN) != 0 {
             sys::freeze::trap(task);

@@ -6,7 +6,7 @@
 //! threads share; credentials; signal handlers, masks and what is pending; interrupted system
 //! calls; registers; names, limits, priorities, rseq and robust lists.
 //! Not kept, and refused: what [`Frozen::snapshot`] calls refused; a dead leader of a process that
-//! has live threads; stopped processes; namespaces other than those of the container.
+//! has live threads; namespaces other than those of the container.
 
 #[path = "task/cred.rs"]
 mod cred;

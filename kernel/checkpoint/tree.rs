@@ -122,6 +122,7 @@ pub(crate) fn freeze(root: &TaskRef, log: &Log) -> Result<Tree> {
         // one may have become somebody else's on the way (a set-user-ID program).
         check_rights(&found, log)?;
         if same(&found, &tasks) {
+            settle(&tasks, &mut waited, log)?;
             return Tree::new(tasks);
         }
         let mut old = Known::new(core::mem::replace(
@@ -162,11 +163,7 @@ fn arrive(step: Step, waited: &mut u64, log: &Log) -> Result<Member> {
     };
 
     while !freezing.has_arrived() {
-        if *waited > TIMEOUT || task::current().signal_pending() {
-            return Err(straggler(&freezing, log));
-        }
-        fsleep(Delta::from_micros(PAUSE as i64));
-        *waited = waited.saturating_add(PAUSE);
+        pause(waited).map_err(|errno| straggler(errno, freezing.straggler(), log))?;
     }
     let frozen = freezing.finish();
 
@@ -177,12 +174,44 @@ fn arrive(step: Step, waited: &mut u64, log: &Log) -> Result<Member> {
     })
 }
 
-fn straggler(freezing: &Freezing, log: &Log) -> Error {
-    if task::current().signal_pending() {
-        return EINTR.into();
-    }
-    let (task, call) = freezing.straggler();
+/// Waits until tasks that have all parked stay where they are: one that parked early may have been
+/// stopped by a thread that parked late.
+fn settle(tasks: &[Member], waited: &mut u64, log: &Log) -> Result {
+    let caller = task::current();
 
+    for member in tasks {
+        let Member::Live(frozen) = member else {
+            continue;
+        };
+
+        if frozen.as_ptr() == caller.as_ptr() {
+            continue;
+        }
+        while !frozen.is_settled() {
+            pause(waited).map_err(|errno| straggler(errno, frozen.straggler(), log))?;
+        }
+        frozen.wait_inactive();
+    }
+    Ok(())
+}
+
+/// Lets the tasks go on for a moment. `EBUSY`: that was the last one; `EINTR`: the caller is wanted.
+fn pause(waited: &mut u64) -> core::result::Result<(), kernel::error::Error> {
+    if task::current().signal_pending() {
+        return Err(EINTR);
+    }
+    if *waited > TIMEOUT {
+        return Err(EBUSY);
+    }
+    fsleep(Delta::from_micros(PAUSE as i64));
+    *waited = waited.saturating_add(PAUSE);
+    Ok(())
+}
+
+fn straggler(errno: kernel::error::Error, (task, call): (&Task, i32), log: &Log) -> Error {
+    if errno != EBUSY {
+        return errno.into();
+    }
     log.error(
         EBUSY,
         fmt!(

@@ -5,6 +5,7 @@
 #include "checkpoint_cred.c"
 #include "checkpoint_files.c"
 #include "checkpoint_fs.c"
+#include "checkpoint_jobctl.c"
 #include "checkpoint_mm.c"
 #include "checkpoint_timer.c"
 #include "checkpoint_signal.c"

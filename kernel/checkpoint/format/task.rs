@@ -50,6 +50,9 @@ pub const PROCESS_SUBREAPER: u32 = 1;
 pub const PROCESS_EXECED: u32 = 2;
 /// [`Process::flags`]: stopped by a signal, which is `stop_signal`.
 pub const PROCESS_STOPPED: u32 = 4;
+/// [`Process::flags`]: runs again after a stop, and the parent has not waited for that
+/// (WCONTINUED).
+pub const PROCESS_CONTINUED: u32 = 8;
 
 record! {
     /// A process: what its threads share (`struct signal_struct`).
@@ -74,8 +77,8 @@ record! {
         pub oom_score_adj_min: i16,
         /// The controlling terminal (a [`super::file::Pty`]), or none.
         pub tty: ObjRef,
-        /// Zero.
-        pub reserved: u32,
+        /// The signal that the parent can wait for (WUNTRACED); 0 if it has, or nothing is stopped.
+        pub stop_code: u32,
         /// Soft and hard limit of each `RLIMIT_*`.
         pub rlimits: [[u64; 2]; 16],
         /// Zero.

@@ -23,7 +23,8 @@ use kernel::time::Delta;
 ///
 /// The task was seen parked (or is `current`), off its CPU, after its freeze trap had been set by
 /// us or by a cgroup. It can wake up for SIGKILL only: then its pointers go away under their
-/// usual locks, but nothing of it changes otherwise.
+/// usual locks, but nothing of it changes otherwise. A stopped task that is sent SIGCONT goes from
+/// the stop to the trap, where its registers are the same.
 ///
 /// If `stack` is set, the token owns a reference to the kernel stack, where the user registers
 /// are. It is not set for `current`, whose stack stays, and for a task that has ended.
@@ -86,6 +87,25 @@ impl Frozen {
             return Err(ESRCH);
         }
         Ok(())
+    }
+
+    /// Whether the task stays where it has parked: see `checkpoint_is_settled`.
+    pub(crate) fn is_settled(&self) -> bool {
+        // SAFETY: The task is referenced; the helper looks under the lock.
+        unsafe { bindings::checkpoint_is_settled(self.task.as_ptr()) }
+    }
+
+    /// Waits for the moment in which a task that is settled leaves its CPU.
+    pub(crate) fn wait_inactive(&self) {
+        wait_inactive(&self.task);
+    }
+
+    /// The task, and the number of the system call that it is in, for the log.
+    pub(crate) fn straggler(&self) -> (&Task, i32) {
+        // SAFETY: The task is referenced; a racing read gives some number.
+        (&self.task, unsafe {
+            bindings::syscall_get_nr(self.task.as_ptr())
+        })
     }
 
     /// How many threads the process of the task has.
@@ -169,10 +189,7 @@ impl Freezing {
 
     /// The task, and the number of the system call that it is in, for the log.
     pub(crate) fn straggler(&self) -> (&Task, i32) {
-        // SAFETY: The task is referenced; a racing read gives some number.
-        (&self.0.task, unsafe {
-            bindings::syscall_get_nr(self.0.task.as_ptr())
-        })
+        self.0.straggler()
     }
 }
 

@@ -317,13 +317,40 @@ impl Frozen {
                 execed: (*(*task).group_leader).flags & bindings::PF_FORKNOEXEC == 0,
                 oom_score_adj: (*signal).oom_score_adj,
                 oom_score_adj_min: (*signal).oom_score_adj_min,
-                stopped: (*signal).flags & bindings::SIGNAL_STOP_STOPPED != 0,
+                stop: stop(self),
                 rlimits: (*signal)
                     .rlim
                     .map(|r| [r.rlim_cur as u64, r.rlim_max as u64]),
             }
         }
     }
+}
+
+/// Whether a process is stopped by a signal (`struct checkpoint_stop`).
+pub(crate) type Stop = bindings::checkpoint_stop;
+
+fn stop(task: &Task) -> Stop {
+    let mut stop = Stop::default();
+
+    // SAFETY: The task is referenced; the helper looks under the lock.
+    unsafe { bindings::checkpoint_get_stop(task.as_ptr(), &raw mut stop) };
+    stop
+}
+
+/// Has all threads of a process of a restart stop on their way to user space.
+pub(crate) fn set_stop(task: &Task, stop: &Stop) {
+    // SAFETY: The task is referenced; the helper works under the lock. A signal has a small number.
+    unsafe { bindings::checkpoint_set_stop(task.as_ptr(), stop) };
+}
+
+/// Whether the signal stops a process that does nothing about it.
+pub(crate) fn is_stop_signal(signal: i32) -> bool {
+    u32::try_from(signal).is_ok_and(|signal| {
+        matches!(
+            signal,
+            bindings::SIGSTOP | bindings::SIGTSTP | bindings::SIGTTIN | bindings::SIGTTOU
+        )
+    })
 }
 
 /// See [`Frozen::process`].
@@ -333,7 +360,7 @@ pub(crate) struct ProcessSnapshot {
     pub(crate) execed: bool,
     pub(crate) oom_score_adj: i16,
     pub(crate) oom_score_adj_min: i16,
-    pub(crate) stopped: bool,
+    pub(crate) stop: Stop,
     pub(crate) rlimits: [[u64; 2]; 16],
 }
 

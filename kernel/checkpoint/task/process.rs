@@ -3,8 +3,8 @@
 //! What the threads of a process share (`struct signal_struct`).
 //!
 //! Kept: pids, parent, session and process group, exit signal, resource limits, oom_score_adj,
-//! child subreaper, the controlling terminal.
-//! Not kept, and refused: a process that is stopped.
+//! child subreaper, the controlling terminal; that it is stopped by a signal, and what of that and
+//! of SIGCONT its parent can wait for.
 
 use crate::error::Result;
 use crate::format::file::Pty;
@@ -49,8 +49,11 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
         tty::save_ctty(saver, task)?
     };
 
-    if process.stopped {
-        return Err(saver.refuse(fmt!("is stopped by a signal, which is not supported")));
+    if process.stop.stopped {
+        flags |= format::PROCESS_STOPPED;
+    }
+    if process.stop.continued {
+        flags |= format::PROCESS_CONTINUED;
     }
     if process.subreaper {
         flags |= format::PROCESS_SUBREAPER;
@@ -65,11 +68,11 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
         parent: parent(saver, task, tree),
         exit_signal: process.exit_signal,
         flags,
-        stop_signal: 0,
+        stop_signal: i32::try_from(process.stop.signal).map_err(|_| EINVAL)?,
         oom_score_adj: process.oom_score_adj,
         oom_score_adj_min: process.oom_score_adj_min,
         tty,
-        reserved: 0,
+        stop_code: process.stop.code,
         rlimits: process.rlimits,
         reserved2: [0; 2],
     };
@@ -110,7 +113,12 @@ fn group_and_session(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> (i32, i32
 /// Checks the record.
 pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<format::Process> {
     let (state, tail) = record.parse::<format::Process>()?;
-    let known = format::PROCESS_SUBREAPER | format::PROCESS_EXECED;
+    let known = format::PROCESS_SUBREAPER
+        | format::PROCESS_EXECED
+        | format::PROCESS_STOPPED
+        | format::PROCESS_CONTINUED;
+    let stopped = state.flags & format::PROCESS_STOPPED != 0;
+    let continued = state.flags & format::PROCESS_CONTINUED != 0;
 
     if state.flags & !known != 0
         || state.tgid <= 0
@@ -118,9 +126,11 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<forma
         || state.sid < 0
         || state.parent < 0
         || !(0..=sys::signal::SIGNALS as i32).contains(&state.exit_signal)
-        || state.stop_signal != 0
+        || (stopped && continued)
+        || (stopped && !sys::task::is_stop_signal(state.stop_signal))
+        || (!stopped && (state.stop_signal != 0 || state.stop_code != 0))
+        || state.stop_code > sys::signal::SIGNALS as u32
         || !(state.tty.is_none() || kind_of(state.tty) == Some(Pty::KIND))
-        || state.reserved != 0
         || state.reserved2 != [0; 2]
         || !tail.is_empty()
     {
@@ -144,7 +154,7 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
         oom_score_adj,
         oom_score_adj_min,
         tty,
-        reserved: _,
+        stop_code: _,
         rlimits: _,
         reserved2: _,
     } = state;
@@ -163,6 +173,16 @@ pub(crate) fn prepare(restart: &Restart, number: ObjRef) -> Result {
         state.flags & format::PROCESS_EXECED != 0,
     );
     Ok(())
+}
+
+/// Whether a process is stopped: to be set when nothing can fail any more, before any task runs.
+pub(crate) fn stop(state: &format::Process) -> sys::task::Stop {
+    sys::task::Stop {
+        stopped: state.flags & format::PROCESS_STOPPED != 0,
+        continued: state.flags & format::PROCESS_CONTINUED != 0,
+        signal: state.stop_signal.unsigned_abs(),
+        code: state.stop_code,
+    }
 }
 
 /// Sets the resource limits of a process; called by the coordinator, with the caller's rights.

@@ -41,6 +41,7 @@ const PROCESS_FLAGS: Bits = &[
     (task::PROCESS_SUBREAPER as u64, "subreaper"),
     (task::PROCESS_EXECED as u64, "execed"),
     (task::PROCESS_STOPPED as u64, "stopped"),
+    (task::PROCESS_CONTINUED as u64, "continued"),
 ];
 
 /// `Task::flags`.

@@ -74,8 +74,16 @@ impl Kind for Process {
         if self.tgid <= 0 || self.pgid < 0 || self.sid < 0 || self.parent < 0 {
             return Err("a process id is impossible".into());
         }
-        let known = task::PROCESS_SUBREAPER | task::PROCESS_EXECED | task::PROCESS_STOPPED;
-        check_bits("flags", self.flags, known)
+        let known = task::PROCESS_SUBREAPER
+            | task::PROCESS_EXECED
+            | task::PROCESS_STOPPED
+            | task::PROCESS_CONTINUED;
+        check_bits("flags", self.flags, known)?;
+        let stopped = self.flags & task::PROCESS_STOPPED != 0;
+        if stopped != (self.stop_signal != 0) || (!stopped && self.stop_code != 0) {
+            return Err("it is stopped without a signal, or the other way round".into());
+        }
+        Ok(())
     }
 }
 

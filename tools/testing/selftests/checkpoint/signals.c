@@ -517,8 +517,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "signal.pending_of_thread", CR_TREE, thread_pending_setup,
 	  thread_pending_check },
 	{ "signal.unblocked_later", CR_ANY, unblock_setup, unblock_check },
-	{ "signal.stopped_child", CR_TREE, stopped_setup, stopped_check,
-	  CR_REFUSED, "stopped" },
+	{ "signal.stopped_child", CR_TREE, stopped_setup, stopped_check },
 };
 
 int main(int argc, char **argv)
