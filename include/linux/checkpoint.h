@@ -9,6 +9,7 @@
 #include <linux/signal_types.h>
 #include <linux/types.h>
 
+struct completion;
 struct epoll_event;
 struct epoll_key;
 struct file;
@@ -28,6 +29,9 @@ int do_prlimit(struct task_struct *tsk, unsigned int resource,
 
 /* fs/exec.c */
 int checkpoint_exec_mmap(struct mm_struct *mm);
+
+/* kernel/fork.c: drops a reference to @child; not 0 if a fatal signal came */
+int wait_for_vfork_done(struct task_struct *child, struct completion *vfork);
 
 /* kernel/cgroup/freezer.c */
 void cgroup_freeze_task(struct task_struct *task, bool freeze);

@@ -105,12 +105,14 @@ struct checkpoint_itimers {
 
 /**
  * struct checkpoint_stop - whether a process is stopped by a signal
+ * @stopping: not all of its threads have come to the stop
  * @stopped: it is (SIGNAL_STOP_STOPPED)
  * @continued: it runs again, and its parent can wait for that (WCONTINUED)
  * @signal: what has stopped it
  * @code: the signal that its parent can wait for (WUNTRACED), 0 if it has
  */
 struct checkpoint_stop {
+	bool stopping;
 	bool stopped;
 	bool continued;
 	u32 signal;

@@ -62,6 +62,8 @@ pub(crate) struct TaskPlan {
     pub(crate) is_leader: bool,
     /// Whether it has ended.
     pub(crate) is_zombie: bool,
+    /// Whether its creator waits in vfork(2) for it.
+    pub(crate) is_vfork: bool,
     /// Whether it is the first to refer to its address space, ...
     pub(crate) owns_mm: bool,
     /// ... table of descriptors, ...
@@ -343,6 +345,8 @@ struct Checker {
     process: Option<(ObjRef, task::Process)>,
     leader: Option<(u32, task::Task)>,
     tids: RBTree<i32, u32>,
+    /// Who waits in vfork(2).
+    vforks: RBTree<u32, ()>,
     owned: RBTree<ObjRef, ()>,
     last_vma: Option<(ObjRef, u64)>,
     mapped: RBTree<ObjRef, ()>,
@@ -357,6 +361,7 @@ impl Checker {
             process: None,
             leader: None,
             tids: RBTree::new(),
+            vforks: RBTree::new(),
             owned: RBTree::new(),
             last_vma: None,
             mapped: RBTree::new(),
@@ -541,6 +546,11 @@ impl Checker {
         if !is_zombie && owns_sighand != is_leader {
             return Err(EINVAL.into());
         }
+        let is_vfork = state.flags & task::TASK_VFORK != 0;
+
+        if is_vfork {
+            self.check_vfork(creator.filter(|_| is_leader && !is_zombie))?;
+        }
         tasks.push(
             TaskPlan {
                 number: record.object,
@@ -549,6 +559,7 @@ impl Checker {
                 creator,
                 is_leader,
                 is_zombie,
+                is_vfork,
                 owns_mm,
                 mm: state.mm,
                 namespaces: state.namespaces,
@@ -557,6 +568,17 @@ impl Checker {
             },
             GFP_KERNEL,
         )?;
+        Ok(())
+    }
+
+    /// A task waits in vfork(2) for one child, which is a process of its own.
+    fn check_vfork(&mut self, creator: Option<u32>) -> Result {
+        let creator = creator.ok_or(EINVAL)?;
+
+        if self.vforks.get(&creator).is_some() {
+            return Err(EINVAL.into());
+        }
+        self.vforks.try_create_and_insert(creator, (), GFP_KERNEL)?;
         Ok(())
     }
 

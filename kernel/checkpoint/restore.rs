@@ -52,6 +52,7 @@ use crate::sys::ns::PidNs;
 use crate::sys::stream::InStream;
 use crate::sys::sync::Gate;
 use crate::sys::task::TaskRef;
+use crate::sys::vfork::Vfork;
 use crate::task;
 use kernel::bindings;
 use kernel::fmt;
@@ -556,6 +557,8 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     make_tasks(restart, index)?;
     restart.take(&restart.born);
     restart.pass(&restart.build)?;
+    let vfork = vfork(restart, index)?;
+
     fill(restart, &plan, &shared)?;
     drop(shared);
     restart.take(&restart.built);
@@ -564,7 +567,26 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     if plan.creator.is_none() {
         task::namespace::restore_last_pid(restart, plan.number)?;
     }
-    Ok(Next::Run)
+    Ok(vfork.map_or(Next::Run, Next::Wait))
+}
+
+/// The child for which the running task waits in vfork(2). It has its address space by now:
+/// setting that is like execve(2), and would end the wait.
+fn vfork(restart: &Restart, index: usize) -> Result<Option<Vfork>> {
+    let is_vfork = |child: &usize| {
+        restart
+            .plan
+            .tasks
+            .get(*child)
+            .is_some_and(|plan| plan.is_vfork)
+    };
+
+    restart
+        .plan
+        .created_by(index)
+        .find(is_vfork)
+        .map(|child| Ok(Vfork::new(restart.task(child)?)?))
+        .transpose()
 }
 
 /// A process that had ended has its pids and credentials, and ends again.

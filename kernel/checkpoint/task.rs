@@ -78,6 +78,9 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     if task.as_ptr() == sys::task::current().as_ptr() {
         flags |= format::TASK_SELF;
     }
+    if is_vfork_child(saver, task, tree)? {
+        flags |= format::TASK_VFORK;
+    }
     let state = format::Task {
         tid: sys::task::pid_in(task, &saver.ns),
         flags,
@@ -116,13 +119,45 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
         .out
         .object(&state, &[affinity.as_slice().as_bytes()])?;
 
-    regs::save(saver, task, number)?;
+    regs::save(saver, task, number, vfork_result(saver, task, tree)?)?;
     restart_block::save(saver, task, number)?;
     signal::save_pending(saver, task, number, false)?;
     if task.pid() == task.tgid() {
         signal::save_pending(saver, task, process, true)?;
     }
     Ok(())
+}
+
+/// Whether the parent of the task waits in vfork(2) for it.
+fn is_vfork_child(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<bool> {
+    if !sys::vfork::is_waited_for(task) {
+        return Ok(false);
+    }
+    let parent = sys::task::Tasklist::read().real_parent(task);
+    let child = parent.as_ref().and_then(|parent| tree.vfork_child(parent));
+
+    if child.is_some_and(|child| child.as_ptr() == task.as_ptr()) {
+        return Ok(true);
+    }
+    Err(saver.refuse(fmt!(
+        "was made by vfork(2), and a task that is not its parent in the tree waits for it"
+    )))
+}
+
+/// What the vfork(2) that a task waits in is going to return.
+fn vfork_result(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<Option<u64>> {
+    if !sys::vfork::is_waiting(task) {
+        return Ok(None);
+    }
+    let child = tree.vfork_child(task).ok_or_else(|| {
+        saver.refuse(fmt!(
+            "waits in vfork(2) for a process that is not in the tree"
+        ))
+    })?;
+
+    Ok(Some(u64::from(
+        sys::task::pid_in(child, &saver.ns).unsigned_abs(),
+    )))
 }
 
 fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree) -> Result {
@@ -170,7 +205,8 @@ pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
     let known = format::TASK_RESTORE_SIGMASK
         | format::TASK_NO_NEW_PRIVS
         | format::TASK_ZOMBIE
-        | format::TASK_SELF;
+        | format::TASK_SELF
+        | format::TASK_VFORK;
     let zombie = state.flags & format::TASK_ZOMBIE != 0;
     let objects = [
         state.namespaces,

@@ -10,6 +10,7 @@ use crate::sys::freeze::Frozen;
 use crate::sys::task;
 use crate::sys::task::TaskRef;
 use crate::sys::task::Tasklist;
+use crate::sys::vfork;
 use kernel::prelude::*;
 use kernel::task::Task;
 use kernel::time::delay::fsleep;
@@ -28,6 +29,8 @@ pub(crate) struct Tree {
     tasks: KVVec<Member>,
     /// The identities of all tasks, sorted.
     keys: KVVec<usize>,
+    /// Who waits in vfork(2), and the child for which it does, sorted.
+    vforks: KVVec<(usize, TaskRef)>,
 }
 
 /// A task of the tree.
@@ -273,12 +276,33 @@ fn check_rights(tasks: &[TaskRef], log: &Log) -> Result {
 impl Tree {
     fn new(tasks: KVVec<Member>) -> Result<Self> {
         let mut keys = KVVec::with_capacity(tasks.len(), GFP_KERNEL)?;
+        let mut vforks = KVVec::new();
 
         for task in &tasks {
             keys.push(task.key(), GFP_KERNEL)?;
+            if let Member::Live(frozen) = task {
+                if let Some(parent) = vfork::parent(frozen) {
+                    vforks.push((key(&parent), frozen.task()), GFP_KERNEL)?;
+                }
+            }
         }
         keys.sort_unstable();
-        Ok(Self { tasks, keys })
+        vforks.sort_unstable_by_key(|(key, _)| *key);
+        Ok(Self {
+            tasks,
+            keys,
+            vforks,
+        })
+    }
+
+    /// The child for which a task waits in vfork(2), if there is one in the tree.
+    pub(crate) fn vfork_child(&self, task: &Task) -> Option<&TaskRef> {
+        let index = self
+            .vforks
+            .binary_search_by_key(&key(task), |(key, _)| *key)
+            .ok()?;
+
+        self.vforks.get(index).map(|(_, child)| child)
     }
 
     /// Whether a task belongs to the tree.

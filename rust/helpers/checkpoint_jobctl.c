@@ -1,11 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0
 
-/* Job control: tasks that are stopped, and those that are parked. */
+/* Job control: tasks that are stopped, that are parked, that wait in vfork(). */
+
+/* The only place where a task counts as frozen and sleeps like this. */
+__rust_helper bool rust_helper_checkpoint_in_vfork(struct task_struct *task)
+{
+	return task->frozen &&
+	       READ_ONCE(task->__state) & TASK_UNINTERRUPTIBLE;
+}
+
+/* The task that waits in vfork() for @child: a reference, or NULL. */
+__rust_helper struct task_struct *
+rust_helper_checkpoint_vfork_parent(struct task_struct *child)
+{
+	struct task_struct *parent = NULL;
+	struct swait_queue *wait;
+	struct completion *vfork;
+
+	task_lock(child);
+	vfork = child->vfork_done;
+	if (vfork) {
+		raw_spin_lock_irq(&vfork->wait.lock);
+		wait = list_first_entry_or_null(&vfork->wait.task_list,
+						struct swait_queue, task_list);
+		if (wait)
+			parent = get_task_struct(wait->task);
+		raw_spin_unlock_irq(&vfork->wait.lock);
+	}
+	task_unlock(child);
+	return parent;
+}
+
+__rust_helper void
+rust_helper_checkpoint_vfork_set(struct task_struct *child,
+				 struct completion *vfork)
+{
+	init_completion(vfork);
+	task_lock(child);
+	child->vfork_done = vfork;
+	task_unlock(child);
+}
+
+__rust_helper void rust_helper_checkpoint_vfork_clear(struct task_struct *child)
+{
+	task_lock(child);
+	child->vfork_done = NULL;
+	task_unlock(child);
+}
 
 /*
  * Whether a task that has parked stays where it is. Between two places to park
  * it may be on its way from one to the other: to a group stop that another
- * thread began, or back from SIGCONT, of which the parent is told first.
+ * thread began, or back from SIGCONT, of which the parent is told first. One
+ * that waits in vfork() does not come to the stop before it has waited.
  */
 __rust_helper bool rust_helper_checkpoint_is_settled(struct task_struct *task)
 {
@@ -15,7 +62,8 @@ __rust_helper bool rust_helper_checkpoint_is_settled(struct task_struct *task)
 	if (!lock_task_sighand(task, &flags))
 		return true;
 	settled = task->frozen &&
-		  !(task->jobctl & JOBCTL_STOP_PENDING) &&
+		  (!(task->jobctl & JOBCTL_STOP_PENDING) ||
+		   rust_helper_checkpoint_in_vfork(task)) &&
 		  !(task->signal->flags & SIGNAL_CLD_MASK);
 	unlock_task_sighand(task, &flags);
 	return settled;
@@ -35,6 +83,7 @@ rust_helper_checkpoint_get_stop(struct task_struct *task,
 	for_each_thread(task, t) {
 		if (t->flags & PF_EXITING)
 			continue;
+		stop->stopping = sig->group_stop_count;
 		stop->stopped = sig->flags & SIGNAL_STOP_STOPPED;
 		stop->continued = sig->flags & SIGNAL_STOP_CONTINUED;
 		if (stop->stopped) {

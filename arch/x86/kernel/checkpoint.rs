@@ -25,17 +25,22 @@ pub(crate) const SPECIAL: [&[u8]; 3] = [b"[vdso]", b"[vvar]", b"[vvar_vclock]"];
 const AX: usize = 10;
 const ORIG_AX: usize = 15;
 
-/// Makes the general registers those of a task that returns from a system call with 0.
+/// Makes the general registers those of a task that has returned from a system call with 0.
 pub(crate) fn return_from_call(note: u32, data: &mut [u8]) {
-    if note != bindings::NT_PRSTATUS {
-        return;
-    }
-    for (index, word) in data.chunks_exact_mut(size_of::<u64>()).enumerate() {
-        match index {
-            AX => word.copy_from_slice(&0u64.to_ne_bytes()),
-            ORIG_AX => word.copy_from_slice(&u64::MAX.to_ne_bytes()),
-            _ => (),
-        }
+    set_result(note, data, 0);
+    set(note, data, ORIG_AX, u64::MAX);
+}
+
+/// Sets what a system call returns.
+pub(crate) fn set_result(note: u32, data: &mut [u8], result: u64) {
+    set(note, data, AX, result);
+}
+
+fn set(note: u32, data: &mut [u8], index: usize, value: u64) {
+    let word = data.chunks_exact_mut(size_of::<u64>()).nth(index);
+
+    if let (bindings::NT_PRSTATUS, Some(word)) = (note, word) {
+        word.copy_from_slice(&value.to_ne_bytes());
     }
 }
 

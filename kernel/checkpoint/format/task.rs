@@ -94,6 +94,8 @@ pub const TASK_NO_NEW_PRIVS: u32 = 2;
 pub const TASK_ZOMBIE: u32 = 4;
 /// [`Task::flags`]: in a system call (the task that checkpoints itself), which returns 0.
 pub const TASK_SELF: u32 = 8;
+/// [`Task::flags`]: its parent waits in vfork(2) until it calls execve(2) or ends.
+pub const TASK_VFORK: u32 = 16;
 
 record! {
     /// A thread: `struct task_struct`. The tail is the CPUs that it is bound to, as a set of `u64`

@@ -11,6 +11,7 @@
 
 use super::ns::PidNs;
 use super::task::TaskRef;
+use super::vfork::Vfork;
 use core::ffi::c_void;
 use core::ptr;
 use kernel::bindings;
@@ -22,6 +23,8 @@ use kernel::task::Task;
 pub(crate) enum Next {
     /// It runs its own code.
     Run,
+    /// It does so when the child has called execve(2) or ended.
+    Wait(Vfork),
     /// It ends with this wait status.
     Exit(i32),
 }
@@ -139,13 +142,14 @@ unsafe extern "C" fn work<B: Body>(head: *mut bindings::callback_head) {
 
     let next = if dying { Err(()) } else { start.body.run() };
 
-    // What comes now may not return.
+    // What comes now may not return, or not soon.
     drop(start);
     // SAFETY: The task holds nothing any more: it ends as through exit_group(2), or is sent a
     // signal that it finds before it comes to user space.
     unsafe {
         match next {
             Ok(Next::Run) => (),
+            Ok(Next::Wait(vfork)) => vfork.wait(),
             Ok(Next::Exit(code)) => bindings::do_group_exit(code),
             Err(()) => {
                 bindings::send_sig(bindings::SIGKILL as i32, bindings::get_current(), 1);

@@ -37,3 +37,4 @@ pub(crate) mod time;
 pub(crate) mod timer;
 pub(crate) mod timerfd;
 pub(crate) mod tty;
+pub(crate) mod vfork;

@@ -258,8 +258,6 @@ impl Frozen {
 
             if (*task).flags & (bindings::PF_KTHREAD | bindings::PF_USER_WORKER) != 0 {
                 Some("is a kernel thread")
-            } else if !(*task).vfork_done.is_null() {
-                Some("was made by vfork(2), and its parent waits for it")
             } else if (*task).ptrace != 0 {
                 Some("is traced with ptrace(2)")
             } else if !(*task).io_uring.is_null() {

@@ -49,6 +49,11 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
         tty::save_ctty(saver, task)?
     };
 
+    if process.stop.stopping {
+        return Err(saver.refuse(fmt!(
+            "is to be stopped by a signal, and a thread of it still waits in vfork(2)"
+        )));
+    }
     if process.stop.stopped {
         flags |= format::PROCESS_STOPPED;
     }
@@ -178,6 +183,7 @@ pub(crate) fn prepare(restart: &Restart, number: ObjRef) -> Result {
 /// Whether a process is stopped: to be set when nothing can fail any more, before any task runs.
 pub(crate) fn stop(state: &format::Process) -> sys::task::Stop {
     sys::task::Stop {
+        stopping: false,
         stopped: state.flags & format::PROCESS_STOPPED != 0,
         continued: state.flags & format::PROCESS_CONTINUED != 0,
         signal: state.stop_signal.unsigned_abs(),

@@ -36,8 +36,14 @@ pub(super) fn check(saver: &Saver<'_>, task: &Frozen) -> Result {
     Ok(())
 }
 
-/// Saves the registers of a task.
-pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Result {
+/// Saves the registers of a task. If it is in the middle of a system call, `result` is what that
+/// is going to return.
+pub(super) fn save(
+    saver: &mut Saver<'_>,
+    task: &Frozen,
+    number: ObjRef,
+    result: Option<u64>,
+) -> Result {
     let own = task.as_ptr() == sys::task::current().as_ptr();
 
     for regset in sys::regset::all(task) {
@@ -48,6 +54,9 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Resu
 
         if own {
             arch::return_from_call(regset.note(), &mut data);
+        }
+        if let Some(result) = result {
+            arch::set_result(regset.note(), &mut data, result);
         }
         let state = Regset {
             task: number,

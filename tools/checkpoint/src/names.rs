@@ -50,6 +50,7 @@ const TASK_FLAGS: Bits = &[
     (task::TASK_NO_NEW_PRIVS as u64, "no_new_privs"),
     (task::TASK_ZOMBIE as u64, "zombie"),
     (task::TASK_SELF as u64, "self"),
+    (task::TASK_VFORK as u64, "vfork"),
 ];
 
 /// `TimerFile::flags`.

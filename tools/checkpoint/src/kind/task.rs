@@ -111,7 +111,8 @@ impl Kind for Task {
         let known = task::TASK_RESTORE_SIGMASK
             | task::TASK_NO_NEW_PRIVS
             | task::TASK_ZOMBIE
-            | task::TASK_SELF;
+            | task::TASK_SELF
+            | task::TASK_VFORK;
         check_bits("flags", self.flags, known)?;
         let objects = [self.namespaces, self.mm, self.files, self.fs, self.sighand];
         let dead = self.flags & task::TASK_ZOMBIE != 0;

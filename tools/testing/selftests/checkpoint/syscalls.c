@@ -880,8 +880,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "sleep.absolute", CR_TREE, sleep_until_setup, sleep_until_check },
 	{ "sleep.wait4", CR_TREE, wait4_setup, wait4_check },
 	{ "sleep.waitid", CR_TREE, waitid_setup, waitid_check },
-	{ "sleep.vfork", CR_TREE, vfork_setup, vfork_check,
-	  CR_REFUSED, "vfork" },
+	{ "sleep.vfork", CR_TREE, vfork_setup, vfork_check },
 #ifdef SYS_pause
 	{ "sleep.pause", CR_TREE, pause_setup, pause_check },
 #endif
