@@ -16,6 +16,8 @@ struct file;
 struct mm_struct;
 struct restart_block;
 struct rlimit;
+struct seccomp_filter;
+struct sock_fprog_kern;
 struct task_struct;
 struct tty_struct;
 struct wait_queue_head;
@@ -139,5 +141,32 @@ int checkpoint_n_tty_get(struct tty_struct *tty, struct checkpoint_n_tty *state,
 void checkpoint_n_tty_set(struct tty_struct *tty,
 			  const struct checkpoint_n_tty *state,
 			  const u8 *data, const u8 *eol);
+
+/*
+ * kernel/seccomp.c: a chain of filters. What is returned is held as a task
+ * would hold it, until checkpoint_seccomp_put(); NULL is the end of the chain.
+ */
+struct seccomp_filter *checkpoint_seccomp_newest(struct task_struct *task);
+struct seccomp_filter *checkpoint_seccomp_older(struct seccomp_filter *filter);
+void checkpoint_seccomp_put(struct seccomp_filter *filter);
+/* -EBUSY if there is a listener, -EMEDIUMTYPE if the program is not known. */
+int checkpoint_seccomp_program(struct seccomp_filter *filter, bool *log,
+			       const struct sock_fprog_kern **prog);
+/*
+ * Confines current with the filter and those before it, as another task is.
+ * -EPERM if that would take a filter from current.
+ */
+int checkpoint_seccomp_join(struct seccomp_filter *filter);
+long do_seccomp(unsigned int op, unsigned int flags, void __user *uargs);
+
+/* kernel/sched/membarrier.c */
+int membarrier_register_global_expedited(void);
+int membarrier_register_private_expedited(int flags);
+
+/*
+ * kernel/futex/core.c: the slots that PR_FUTEX_HASH has asked for, 0 for the
+ * global hash, or -ENOENT if nobody has asked.
+ */
+int checkpoint_futex_hash(struct mm_struct *mm);
 
 #endif /* _LINUX_CHECKPOINT_H */
