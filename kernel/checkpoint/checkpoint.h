@@ -76,6 +76,38 @@ struct checkpoint_cred {
 	bool has_keyrings;
 };
 
+/*
+ * What prctl(2), sched_setattr(2) and similar calls have set; see struct
+ * Attributes of the format, which has the same values.
+ */
+enum {
+	CHECKPOINT_RESET_ON_FORK = 1,
+	CHECKPOINT_SLICE = 2,
+	CHECKPOINT_RECLAIM = 4,
+	CHECKPOINT_OVERRUN = 8,
+	CHECKPOINT_MCE_PROCESS = 0x10,
+	CHECKPOINT_MCE_EARLY = 0x20,
+	CHECKPOINT_IO_FLUSHER = 0x40,
+	CHECKPOINT_NO_TSC = 0x80,
+	CHECKPOINT_DISPATCH = 0x100,
+	CHECKPOINT_STRICT = 0x200,
+	CHECKPOINT_FUTEX_SLOTS = 0x400,
+};
+
+struct checkpoint_attributes {
+	u32 flags;
+	u32 ioprio;
+	s32 speculation[3];
+	u32 membarrier;
+	u64 runtime;
+	u64 deadline;
+	u64 period;
+	u64 dispatch_offset;
+	u64 dispatch_len;
+	u64 dispatch_selector;
+	u32 futex_slots;
+};
+
 /* A struct restart_block without pointers to code; see struct RestartBlock. */
 enum {
 	CHECKPOINT_RESTART_NANOSLEEP = 1,

@@ -37,6 +37,8 @@ pub(crate) enum Class {
     Pipe,
     /// `struct tty_struct` of the slave
     Pty,
+    /// `struct seccomp_filter`
+    Seccomp,
 }
 
 /// What is known of an object.

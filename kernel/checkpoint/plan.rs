@@ -401,6 +401,10 @@ impl Checker {
                 crate::task::check_cred(record)?;
                 return object(record);
             }
+            task::SeccompFilter::KIND => {
+                crate::task::check_filter(record, kind_of)?;
+                return object(record);
+            }
             task::Sighand::KIND => {
                 crate::task::check_signals(record)?;
                 return object(record);
@@ -431,6 +435,11 @@ impl Checker {
             }
             task::Regset::KIND => {
                 let owner = crate::task::regs::check_record(record)?;
+
+                is_task(owner).then_some(owner).ok_or(EINVAL)?
+            }
+            task::Attributes::KIND => {
+                let owner = crate::task::check_attributes(record, kind_of)?;
 
                 is_task(owner).then_some(owner).ok_or(EINVAL)?
             }

@@ -49,6 +49,7 @@ use crate::sys::freeze::Frozen;
 use crate::sys::fs_struct::Fs;
 use crate::sys::mm::Mm;
 use crate::sys::ns::PidNs;
+use crate::sys::seccomp::Filter;
 use crate::sys::stream::InStream;
 use crate::sys::sync::Gate;
 use crate::sys::task::TaskRef;
@@ -84,6 +85,7 @@ enum Built {
     Mm(Arc<Mm>),
     Files(Arc<Files>),
     Fs(Arc<Fs>),
+    Seccomp(Arc<Filter>),
 }
 
 /// How far an object is.
@@ -348,6 +350,19 @@ impl Restart {
         }
     }
 
+    /// A filter of seccomp(2). Who makes it is confined by it then, and must be by all that it
+    /// stands on.
+    pub(crate) fn seccomp(&self, number: ObjRef) -> Result<Arc<Filter>> {
+        match self.obtain(number, || {
+            let filter = task::restore_filter(self, number)?;
+
+            Ok(Built::Seccomp(Arc::new(filter, GFP_KERNEL)?))
+        })? {
+            Built::Seccomp(filter) => Ok(filter),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
     /// An object that its owner has made; the others wait for it.
     fn shared(
         &self,
@@ -555,6 +570,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
         prepare(restart, &plan)?;
     }
     make_tasks(restart, index)?;
+    task::confine(restart, plan.number)?;
     restart.take(&restart.born);
     restart.pass(&restart.build)?;
     let vfork = vfork(restart, index)?;

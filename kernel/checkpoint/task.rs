@@ -4,10 +4,12 @@
 //!
 //! Kept: the tree with all pids, sessions and process groups (also of dead leaders); zombies; what
 //! threads share; credentials; signal handlers, masks and what is pending; interrupted system
-//! calls; registers; names, limits, priorities, rseq and robust lists.
+//! calls; registers; names, limits, priorities, rseq and robust lists; what [`attributes`] keeps.
 //! Not kept, and refused: what [`Frozen::snapshot`] calls refused; a dead leader of a process that
 //! has live threads; namespaces other than those of the container.
 
+#[path = "task/attributes.rs"]
+mod attributes;
 #[path = "task/cred.rs"]
 mod cred;
 #[path = "task/namespace.rs"]
@@ -63,6 +65,7 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     let process = process::save(saver, task, tree)?;
     let namespaces = namespace::save(saver, task)?;
     let creds = cred::save(saver, task)?;
+    let filter = attributes::save_filters(saver, task)?;
     let sighand = signal::save_handlers(saver, task)?;
     let mm = mm::save(saver, task)?;
     let files = table::save_files(saver, task)?;
@@ -120,6 +123,7 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
         .object(&state, &[affinity.as_slice().as_bytes()])?;
 
     regs::save(saver, task, number, vfork_result(saver, task, tree)?)?;
+    attributes::save(saver, task, number, filter)?;
     restart_block::save(saver, task, number)?;
     signal::save_pending(saver, task, number, false)?;
     if task.pid() == task.tgid() {
@@ -231,6 +235,16 @@ pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
     Ok(())
 }
 
+/// Confines the running task, which may need it to be confined for good.
+pub(crate) fn confine(restart: &Restart, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<format::Task>(number)?;
+
+    if state.flags & format::TASK_NO_NEW_PRIVS != 0 {
+        sys::process::set_no_new_privs();
+    }
+    attributes::confine(restart, number)
+}
+
 /// Sets those properties of the running task that can be refused. [`release`] sets the others.
 pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
     let (state, affinity) = restart.record::<format::Task>(number)?;
@@ -247,9 +261,10 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
         rseq,
         rseq_len,
         rseq_sig,
-        sched_policy,
-        nice,
-        rt_priority,
+        // These are for `attributes`.
+        sched_policy: _,
+        nice: _,
+        rt_priority: _,
         // These are for `release`.
         flags: _,
         comm: _,
@@ -279,7 +294,7 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
             )
         })?;
     }
-    sys::process::set_scheduler(sched_policy, nice, rt_priority)?;
+    attributes::restore(restart, number, &state)?;
     sys::process::set_rseq((rseq, rseq_len, rseq_sig))?;
     restart_block::restore(restart, number)?;
     cred::restore(restart, creds)
@@ -336,6 +351,9 @@ pub(crate) use self::signal::check as check_signals;
 pub(crate) use self::signal::restore_handlers;
 pub(crate) use self::signal::restore_pending;
 
+pub(crate) use self::attributes::check as check_attributes;
+pub(crate) use self::attributes::check_filter;
+pub(crate) use self::attributes::restore_filter;
 pub(crate) use self::cred::check as check_cred;
 pub(crate) use self::restart_block::check as check_restart_block;
 pub(crate) use self::timer::check as check_timers;

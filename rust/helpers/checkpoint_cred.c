@@ -127,7 +127,11 @@ rust_helper_checkpoint_cred_set(const struct checkpoint_cred *in,
 		free_uid(new->user);
 		new->user = user;
 	}
-	ret = security_task_fix_setuid(new, current_cred(), LSM_SETID_RES);
+	ret = security_task_fix_setgroups(new, current_cred());
+	if (!ret)
+		ret = security_task_fix_setgid(new, current_cred(), LSM_SETID_RES);
+	if (!ret)
+		ret = security_task_fix_setuid(new, current_cred(), LSM_SETID_RES);
 	if (ret)
 		goto abort;
 	new->cap_inheritable.val = in->caps[0];

@@ -76,11 +76,6 @@ __rust_helper u64 rust_helper_task_compat_robust_list(struct task_struct *task)
 #endif
 }
 
-__rust_helper bool rust_helper_task_uses_syscall_dispatch(struct task_struct *task)
-{
-	return test_task_syscall_work(task, SYSCALL_USER_DISPATCH);
-}
-
 __rust_helper void rust_helper_checkpoint_set_uts(const char *nodename,
 						  const char *domainname)
 {
@@ -263,35 +258,35 @@ __rust_helper int rust_helper_checkpoint_set_affinity(const u64 *words, u32 coun
  */
 __rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *task)
 {
-	unsigned long atomic_flags = READ_ONCE(task->atomic_flags);
+	/* A cpuset sets the second, and would set it anew. */
+	const unsigned long known = BIT(PFA_NO_NEW_PRIVS) | BIT(PFA_SPREAD_PAGE) |
+		BIT(PFA_SPEC_SSB_DISABLE) | BIT(PFA_SPEC_SSB_FORCE_DISABLE) |
+		BIT(PFA_SPEC_SSB_NOEXEC) | BIT(PFA_SPEC_IB_DISABLE) |
+		BIT(PFA_SPEC_IB_FORCE_DISABLE);
 
-	__clear_bit(PFA_NO_NEW_PRIVS, &atomic_flags);
-	if (atomic_flags)
-		return "has speculation control or other attributes of prctl(2) set";
-	if (task->flags & (PF_MCE_PROCESS | PF_MCE_EARLY | PF_LOCAL_THROTTLE))
-		return "has attributes of prctl(2) set (PR_MCE_KILL, PR_SET_IO_FLUSHER)";
+	if (READ_ONCE(task->atomic_flags) & ~known)
+		return "has attributes of prctl(2) set that are not supported";
 #ifdef CONFIG_NUMA
 	if (task->mempolicy)
 		return "has a NUMA memory policy (set_mempolicy(2))";
 #endif
-	if (task->sched_reset_on_fork)
-		return "has SCHED_RESET_ON_FORK set";
+#ifdef CONFIG_SCHED_CORE
+	if (task->core_cookie)
+		return "has a cookie of core scheduling (PR_SCHED_CORE)";
+#endif
 #ifdef CONFIG_UCLAMP_TASK
 	if (task->uclamp_req[UCLAMP_MIN].user_defined ||
 	    task->uclamp_req[UCLAMP_MAX].user_defined)
 		return "has utilization clamps (sched_setattr(2))";
 #endif
 #ifdef CONFIG_BLOCK
-	if (task->io_context && task->io_context->ioprio)
-		return "has an I/O priority (ioprio_set(2))";
+	if (task->io_context && task->io_context->ioprio &&
+	    atomic_read(&task->io_context->active_ref) > 1)
+		return "shares its I/O priority with others (CLONE_IO)";
 #endif
 #ifdef CONFIG_RSEQ_SLICE_EXTENSION
 	if (task->rseq.slice.state.enabled)
 		return "uses the time slice extension of rseq(2)";
-#endif
-#ifdef CONFIG_MEMBARRIER
-	if (task->mm && atomic_read(&task->mm->membarrier_state))
-		return "is registered with membarrier(2)";
 #endif
 	return arch_checkpoint_refused(task);
 }

@@ -240,3 +240,79 @@ record! {
         pub interval: [i64; 3],
     }
 }
+
+/// [`Attributes::flags`]: SCHED_FLAG_RESET_ON_FORK.
+pub const ATTRIBUTE_RESET_ON_FORK: u32 = 1;
+/// [`Attributes::flags`]: `runtime` is the length of slices that sched_setattr(2) has asked for.
+pub const ATTRIBUTE_SLICE: u32 = 2;
+/// [`Attributes::flags`]: SCHED_FLAG_RECLAIM.
+pub const ATTRIBUTE_RECLAIM: u32 = 4;
+/// [`Attributes::flags`]: SCHED_FLAG_DL_OVERRUN.
+pub const ATTRIBUTE_OVERRUN: u32 = 8;
+/// [`Attributes::flags`]: PR_MCE_KILL_SET.
+pub const ATTRIBUTE_MCE_PROCESS: u32 = 0x10;
+/// [`Attributes::flags`]: PR_MCE_KILL_EARLY.
+pub const ATTRIBUTE_MCE_EARLY: u32 = 0x20;
+/// [`Attributes::flags`]: prctl(PR_SET_IO_FLUSHER).
+pub const ATTRIBUTE_IO_FLUSHER: u32 = 0x40;
+/// [`Attributes::flags`]: prctl(PR_SET_TSC, PR_TSC_SIGSEGV).
+pub const ATTRIBUTE_NO_TSC: u32 = 0x80;
+/// [`Attributes::flags`]: prctl(PR_SET_SYSCALL_USER_DISPATCH).
+pub const ATTRIBUTE_DISPATCH: u32 = 0x100;
+/// [`Attributes::flags`]: seccomp(SECCOMP_SET_MODE_STRICT).
+pub const ATTRIBUTE_STRICT: u32 = 0x200;
+/// [`Attributes::flags`]: `futex_slots` were asked for with prctl(PR_FUTEX_HASH).
+pub const ATTRIBUTE_FUTEX_SLOTS: u32 = 0x400;
+
+record! {
+    /// What prctl(2), sched_setattr(2) and similar calls have set of a task.
+    pub struct Attributes: kind 0x34, version 1, size 88 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// `ATTRIBUTE_*`.
+        pub flags: u32,
+        /// The newest [`SeccompFilter`], or none.
+        pub filter: ObjRef,
+        /// ioprio_set(2), or 0.
+        pub ioprio: u32,
+        /// prctl(PR_GET_SPECULATION_CTRL) of `PR_SPEC_STORE_BYPASS`, `PR_SPEC_INDIRECT_BRANCH` and
+        /// `PR_SPEC_L1D_FLUSH`: `PR_SPEC_*`, or a negative errno.
+        pub speculation: [i32; 3],
+        /// membarrier(2): `MEMBARRIER_STATE_*` of the address space.
+        pub membarrier: u32,
+        /// SCHED_DEADLINE in ns, or see [`ATTRIBUTE_SLICE`].
+        pub runtime: u64,
+        /// SCHED_DEADLINE, in ns.
+        pub deadline: u64,
+        /// SCHED_DEADLINE, in ns.
+        pub period: u64,
+        /// Syscall user dispatch: where calls are not dispatched.
+        pub dispatch_offset: u64,
+        /// Syscall user dispatch: how many bytes of code from there.
+        pub dispatch_len: u64,
+        /// Syscall user dispatch: address of the switch, or 0.
+        pub dispatch_selector: u64,
+        /// prctl(PR_FUTEX_HASH): 0 is the global hash.
+        pub futex_slots: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
+/// [`SeccompFilter::flags`]: SECCOMP_FILTER_FLAG_LOG.
+pub const SECCOMP_LOG: u32 = 1;
+
+record! {
+    /// A filter of seccomp(2). The tail is its program: `insns` instructions
+    /// (`struct sock_filter`, 8 bytes each).
+    pub struct SeccompFilter: kind 0x35, version 1, size 16 {
+        /// The one that was there before, or none.
+        pub older: ObjRef,
+        /// `SECCOMP_*`.
+        pub flags: u32,
+        /// Instructions in the tail.
+        pub insns: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}

@@ -10,6 +10,7 @@
 //! value or a structure never goes by value between Rust and C, which 32-bit x86 gets wrong
 //! without a word: it goes by pointer, or through `rust/helpers/checkpoint*.c`.
 
+pub(crate) mod attributes;
 pub(crate) mod clone;
 pub(crate) mod crc;
 pub(crate) mod cred;
@@ -28,6 +29,7 @@ pub(crate) mod page;
 pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod regset;
+pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod signalfd;
 pub(crate) mod stream;

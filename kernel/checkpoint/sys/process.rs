@@ -2,6 +2,7 @@
 
 //! Setting what a task is, from inside of the task.
 
+use super::attributes::Plain;
 use super::freeze::Frozen;
 use super::task::Snapshot;
 use kernel::bindings;
@@ -59,26 +60,54 @@ pub(crate) fn sync_rseq() {
 pub(crate) fn scheduler_fits(policy: u32, nice: i32, priority: u32) -> bool {
     let priority_fits = match policy {
         bindings::SCHED_FIFO | bindings::SCHED_RR => (1..=99).contains(&priority),
-        bindings::SCHED_NORMAL | bindings::SCHED_BATCH | bindings::SCHED_IDLE => priority == 0,
+        bindings::SCHED_NORMAL
+        | bindings::SCHED_BATCH
+        | bindings::SCHED_IDLE
+        | bindings::SCHED_DEADLINE => priority == 0,
         _ => false,
     };
 
     priority_fits && (-20..=19).contains(&nice)
 }
 
-/// Sets policy, nice value and priority of the running task, which [`scheduler_fits`]
-/// (`sched_setattr`, which checks the rights of the running task).
-pub(crate) fn set_scheduler(policy: u32, nice: i32, priority: u32) -> Result {
+/// Sets policy, nice value and priority of the running task, which [`scheduler_fits`], and what
+/// else `plain` has of it (`sched_setattr`, which checks the rights of the running task).
+pub(crate) fn set_scheduler(policy: u32, nice: i32, priority: u32, plain: &Plain) -> Result {
+    let flag = |known: u32, flag: u32| u64::from(if plain.flags & known != 0 { flag } else { 0 });
     let attr = bindings::sched_attr {
         size: size_of::<bindings::sched_attr>() as u32,
         sched_policy: policy,
+        sched_flags: flag(
+            bindings::CHECKPOINT_RESET_ON_FORK,
+            bindings::SCHED_FLAG_RESET_ON_FORK,
+        ) | flag(bindings::CHECKPOINT_RECLAIM, bindings::SCHED_FLAG_RECLAIM)
+            | flag(
+                bindings::CHECKPOINT_OVERRUN,
+                bindings::SCHED_FLAG_DL_OVERRUN,
+            ),
         sched_nice: nice,
         sched_priority: priority,
+        sched_runtime: plain.runtime,
+        sched_deadline: plain.deadline,
+        sched_period: plain.period,
         ..Default::default()
     };
 
+    if matches!(
+        policy,
+        bindings::SCHED_FIFO | bindings::SCHED_RR | bindings::SCHED_DEADLINE
+    ) {
+        // With such a policy the nice value is not set, but the task may go back to it.
+        set_scheduler(bindings::SCHED_NORMAL, nice, 0, &Plain::default())?;
+    }
     // SAFETY: The attributes are valid; the function checks rights and values.
     to_result(unsafe { bindings::sched_setattr(bindings::get_current(), &raw const attr) })
+}
+
+/// Sets prctl(PR_SET_NO_NEW_PRIVS) of the running task.
+pub(crate) fn set_no_new_privs() {
+    // SAFETY: The flag is an atomic bit of the running task.
+    unsafe { bindings::task_set_no_new_privs(bindings::get_current()) };
 }
 
 /// How many words of 64 CPUs an affinity has at most.

@@ -262,10 +262,13 @@ impl Frozen {
                 Some("is traced with ptrace(2)")
             } else if !(*task).io_uring.is_null() {
                 Some("uses io_uring(7)")
-            } else if (*task).seccomp.mode != 0 {
-                Some("is confined by seccomp(2)")
-            } else if bindings::task_uses_syscall_dispatch(task) {
-                Some("uses syscall user dispatch (PR_SET_SYSCALL_USER_DISPATCH)")
+            } else if !matches!(
+                (*task).seccomp.mode as u32,
+                bindings::SECCOMP_MODE_DISABLED
+                    | bindings::SECCOMP_MODE_STRICT
+                    | bindings::SECCOMP_MODE_FILTER
+            ) {
+                Some("is being ended by seccomp(2)")
             } else if !(*task).perf_event_ctxp.is_null() {
                 Some("is measured with perf_event_open(2)")
             } else if bindings::checkpoint_has_semundo(task) {
@@ -282,6 +285,7 @@ impl Frozen {
             ) && (*task).policy != bindings::SCHED_IDLE
                 && (*task).policy != bindings::SCHED_FIFO
                 && (*task).policy != bindings::SCHED_RR
+                && (*task).policy != bindings::SCHED_DEADLINE
             {
                 Some("has a scheduling policy that is not supported")
             } else {

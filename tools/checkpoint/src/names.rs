@@ -61,6 +61,21 @@ pub(crate) const TIMER_FLAGS: Bits = &[
     (file::TIMER_CANCELABLE as u64, "cancelable"),
 ];
 
+/// `Attributes::flags`.
+const ATTRIBUTE_FLAGS: Bits = &[
+    (task::ATTRIBUTE_RESET_ON_FORK as u64, "reset_on_fork"),
+    (task::ATTRIBUTE_SLICE as u64, "slice"),
+    (task::ATTRIBUTE_RECLAIM as u64, "reclaim"),
+    (task::ATTRIBUTE_OVERRUN as u64, "overrun"),
+    (task::ATTRIBUTE_MCE_PROCESS as u64, "mce_process"),
+    (task::ATTRIBUTE_MCE_EARLY as u64, "mce_early"),
+    (task::ATTRIBUTE_IO_FLUSHER as u64, "io_flusher"),
+    (task::ATTRIBUTE_NO_TSC as u64, "no_tsc"),
+    (task::ATTRIBUTE_DISPATCH as u64, "dispatch"),
+    (task::ATTRIBUTE_STRICT as u64, "strict"),
+    (task::ATTRIBUTE_FUTEX_SLOTS as u64, "futex_slots"),
+];
+
 /// `Pty::flags`.
 pub(crate) const PTY_FLAGS: Bits = &[
     (file::PTY_LOCKED as u64, "locked"),
@@ -207,20 +222,22 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         ),
         ("Process", "flags") => bits(number, PROCESS_FLAGS),
         ("Task", "flags") => bits(number, TASK_FLAGS),
+        ("Attributes", "flags") => bits(number, ATTRIBUTE_FLAGS),
         ("Pty", "flags") => bits(number, PTY_FLAGS),
         ("Fs", "umask") | ("PathFile" | "Pty", "mode") => format!("{number:#o}"),
         ("Regset", "note") => format!("{number:#x}"),
         (_, "blocked" | "saved_sigmask" | "pending" | "mask") => signals(number),
         (
             _,
-            "flags" | "events" | "def_flags" | "config" | "rdev" | "personality" | "vdso_crc"
-            | "rseq_sig" | "header_crc" | "meta_crc" | "byte_order",
+            "flags" | "events" | "membarrier" | "program" | "def_flags" | "config" | "rdev"
+            | "personality" | "vdso_crc" | "rseq_sig" | "header_crc" | "meta_crc" | "byte_order",
         ) if number != 0 => format!("{number:#x}"),
         (
             _,
             "start" | "end" | "mmap_base" | "mmap_legacy_base" | "vdso" | "layout" | "caps"
             | "arch" | "altstack" | "robust_list" | "compat_robust_list" | "clear_child_tid"
-            | "rseq" | "handler" | "restorer" | "addr" | "addr2" | "auxv",
+            | "rseq" | "handler" | "dispatch_offset" | "dispatch_len" | "dispatch_selector"
+            | "restorer" | "addr" | "addr2" | "auxv",
         ) if number > 9 => format!("{number:#x}"),
         _ => return None,
     };

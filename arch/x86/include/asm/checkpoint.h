@@ -8,6 +8,8 @@
 #include <linux/crc32.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_context.h>
+#include <linux/prctl.h>
+#include <asm/fpu/xstate.h>
 #include <asm/vdso.h>
 
 /* Address of the vdso's code, or 0. */
@@ -45,11 +47,24 @@ static inline const char *arch_checkpoint_refused(struct task_struct *task)
 	if (mm && mm_lam_cr3_mask(mm))
 		return "uses linear address masking (ARCH_ENABLE_TAGGED_ADDR)";
 #endif
-	if (test_tsk_thread_flag(task, TIF_NOTSC))
-		return "may not read the time stamp counter (PR_SET_TSC)";
+	if (x86_task_fpu(task->group_leader)->perm.__state_perm &
+	    XFEATURE_MASK_USER_DYNAMIC)
+		return "may use AMX (ARCH_REQ_XCOMP_PERM)";
 	if (test_tsk_thread_flag(task, TIF_NOCPUID))
 		return "may not use CPUID (ARCH_SET_CPUID)";
 	return NULL;
+}
+
+/* Whether the task may not read the time stamp counter (PR_SET_TSC). */
+static inline bool arch_checkpoint_no_tsc(struct task_struct *task)
+{
+	return test_tsk_thread_flag(task, TIF_NOTSC);
+}
+
+static inline void arch_checkpoint_set_no_tsc(bool no_tsc)
+{
+	if (no_tsc != arch_checkpoint_no_tsc(current))
+		set_tsc_mode(no_tsc ? PR_TSC_SIGSEGV : PR_TSC_ENABLE);
 }
 
 /* What execve() does for a 64-bit program to an address space that is new. */

@@ -21,11 +21,13 @@ use crate::format::file::Pty;
 use crate::format::memory::Mm;
 use crate::format::namespace::Namespaces;
 use crate::format::task;
+use crate::format::task::Attributes;
 use crate::format::task::Creds;
 use crate::format::task::IntervalTimers;
 use crate::format::task::Process;
 use crate::format::task::Regset;
 use crate::format::task::RestartBlock;
+use crate::format::task::SeccompFilter;
 use crate::format::task::SigAction;
 use crate::format::task::SigQueue;
 use crate::format::task::Sighand;
@@ -180,5 +182,39 @@ impl Kind for IntervalTimers {
             Some(..0) => Err("a time is negative".into()),
             _ => Ok(()),
         }
+    }
+}
+
+impl Kind for Attributes {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![
+            must("task", self.task, &[Task::KIND]),
+            may("filter", self.filter, &[SeccompFilter::KIND]),
+        ]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, (task::ATTRIBUTE_FUTEX_SLOTS << 1) - 1)
+    }
+}
+
+impl Kind for SeccompFilter {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("older", self.older, &[SeccompFilter::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        Ok(vec![(
+            "program",
+            list(tail.list::<u64>(self.insns, "instructions")?),
+        )])
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, task::SECCOMP_LOG)
     }
 }

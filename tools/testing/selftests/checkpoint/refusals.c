@@ -6,10 +6,8 @@
  */
 #include <fcntl.h>
 #include <linux/io_uring.h>
-#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/fanotify.h>
@@ -383,21 +381,6 @@ static void posix_timer_check(enum cr_phase phase)
 }
 
 /* What has been done to a task, or by it */
-static void seccomp_setup(void)
-{
-	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K,
-					    SECCOMP_RET_ALLOW);
-	struct sock_fprog program = { .len = 1, .filter = &allow };
-
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-		cr_skip("no seccomp filters");
-}
-
-static void seccomp_check(enum cr_phase phase)
-{
-	CHECK_EQ(prctl(PR_GET_SECCOMP), SECCOMP_MODE_FILTER);
-}
-
 static void pause_child(void *arg)
 {
 	for (;;)
@@ -655,7 +638,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("shared_handlers", shared_handlers_setup, child_check,
 		"CLONE_SIGHAND"),
 	REFUSED("posix_timer", posix_timer_setup, posix_timer_check, "timer"),
-	REFUSED("seccomp", seccomp_setup, seccomp_check, "seccomp"),
 	REFUSED("traced_child", traced_setup, traced_check, "ptrace"),
 	REFUSED("sem_undo", sem_undo_setup, sem_undo_check, "SEM_UNDO"),
 	REFUSED("mount_namespace", mount_ns_setup, child_check, "mount"),
