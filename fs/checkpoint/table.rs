@@ -120,7 +120,9 @@ pub(crate) fn restore_files(restart: &Restart, number: ObjRef) -> Result {
     let (state, tail) = restart.record::<Files>(number)?;
     let Files { count, reserved: _ } = state;
 
-    for fd in &image::all::<Fd>(tail, count)? {
+    // The highest comes first, so that the table grows at most once: it waits for a grace period
+    // of RCU whenever it does.
+    for fd in image::all::<Fd>(tail, count)?.iter().rev() {
         let file = restart.file(fd.file)?;
 
         // What makes a file may pass through a descriptor of this table: it is done by now, and
