@@ -78,7 +78,7 @@ pub const ALL: [Workload; 15] = [
 ];
 
 /// What a sleeping process has of its own, in bytes; an upper bound.
-const SMALL: u64 = 1 << 20;
+const SMALL: u64 = 512 << 10;
 
 impl Workload {
     pub fn processes(&self) -> usize {
