@@ -38,7 +38,7 @@ pub enum Tool {
     /// CRIU.
     Criu,
     /// Nobody: the bytes of the image of `cr` are written from memory to a file,
-    /// and read into new memory. It is what no tool can go below.
+    /// and read into new memory. It is a scale for what can be reached.
     Copy,
 }
 
