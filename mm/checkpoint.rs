@@ -3,11 +3,11 @@
 //! Address spaces, and the memory in them.
 //!
 //! Kept: private and shared mappings, of files with a name or of none, the vdso; their protection
-//! and what mlock(2) and madvise(2) have set; the addresses of code, heap, stack, arguments; the
-//! executable; dumpable. Content: anonymous pages, also of a private mapping of a file, present or
+//! and protection keys, what mlock(2), mlockall(2), madvise(2) and mseal(2) have set, names; the
+//! addresses of code, heap, stack, arguments; the executable; dumpable. Content: anonymous pages, also of a private mapping of a file, present or
 //! swapped out, and shared anonymous memory, stored once.
 //! Not kept, and refused: mappings of deleted files, memfds, SysV segments, devices; hugetlb,
-//! userfaultfd, protection keys, named mappings, NUMA policies, guard regions, sealed mappings.
+//! userfaultfd, NUMA policies, guard regions in locked memory.
 //!
 //! C functions: `do_mmap()`, `exec_mmap()`, `get_user_pages_remote()`
 
@@ -46,7 +46,14 @@ const FLAGS: u64 = 0x1ff << bindings::MMF_DUMPABLE_BITS
     | 1 << bindings::MMF_DISABLE_THP_COMPLETELY
     | 1 << bindings::MMF_HAS_MDWE
     | 1 << bindings::MMF_HAS_MDWE_NO_INHERIT
-    | 1 << bindings::MMF_TOPDOWN;
+    | 1 << bindings::MMF_TOPDOWN
+    | MERGE_ANY;
+
+/// prctl(PR_SET_MEMORY_MERGE).
+const MERGE_ANY: u64 = 1 << bindings::MMF_VM_MERGE_ANY;
+
+/// What mlockall(2) sets for mappings to come.
+const DEF_FLAGS: u64 = format::VMA_LOCKED | format::VMA_LOCKONFAULT;
 
 /// PR_SET_MDWE, which cannot be taken back.
 const MDWE: u64 = 1 << bindings::MMF_HAS_MDWE | 1 << bindings::MMF_HAS_MDWE_NO_INHERIT;
@@ -54,6 +61,7 @@ const MDWE: u64 = 1 << bindings::MMF_HAS_MDWE | 1 << bindings::MMF_HAS_MDWE_NO_I
 /// The bits that tell what the kernel has done with the address space, which no program can see.
 const FLAGS_IGNORED: u64 = 0x3
     | 1 << bindings::MMF_VM_HUGEPAGE
+    | 1 << bindings::MMF_VM_MERGEABLE
     | 1 << bindings::MMF_HUGE_ZERO_FOLIO
     | 1 << bindings::MMF_RECALC_UPROBES
     | 1 << bindings::MMF_OOM_SKIP
@@ -79,8 +87,13 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     if state.has_aio {
         return Err(saver.refuse(fmt!("uses asynchronous I/O (io_setup(2))")));
     }
-    if state.def_flags != 0 {
-        return Err(saver.refuse(fmt!("locks all future mappings (mlockall(MCL_FUTURE))")));
+    let (def_flags, unknown) = vma::to_image(state.def_flags);
+
+    if unknown != 0 || def_flags & !DEF_FLAGS != 0 {
+        return Err(saver.refuse(fmt!(
+            "its future mappings have properties that are not supported: {:#x}",
+            state.def_flags
+        )));
     }
     if state.flags & !FLAGS & !FLAGS_IGNORED != 0 {
         return Err(saver.refuse(fmt!(
@@ -98,7 +111,7 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
             mmap_base: state.mmap_base,
             mmap_legacy_base: state.mmap_legacy_base,
             flags: state.flags & FLAGS,
-            def_flags: 0,
+            def_flags,
             vdso: state.vdso,
             vdso_crc: if state.vdso == 0 {
                 0
@@ -108,7 +121,7 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
             exe,
             dumpable: sys::mm::dumpable(task),
             auxv: AUXV_WORDS as u32,
-            arch: [0; 3],
+            arch: state.arch,
         },
         &[state.auxv.as_bytes()],
     )?;
@@ -124,16 +137,15 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
     let (state, tail) = record.parse::<format::Mm>()?;
 
     if state.flags & !FLAGS != 0
-        || state.def_flags != 0
+        || state.def_flags & !DEF_FLAGS != 0
         || kind_of(state.exe) != Some(PathFile::KIND)
         || state.dumpable > 2
         || state.auxv as usize != AUXV_WORDS
-        || state.arch != [0; 3]
         || tail.len() != size_of::<[u64; AUXV_WORDS]>()
     {
         return Err(EINVAL.into());
     }
-    Ok(())
+    crate::arch::check_mm(&state.arch)
 }
 
 /// Gives the running task a new, empty address space.
@@ -152,13 +164,13 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         mmap_base,
         mmap_legacy_base,
         flags,
-        def_flags: _,
+        def_flags,
         vdso,
         vdso_crc,
         exe,
         dumpable: _,
         auxv: _,
-        arch: _,
+        arch,
     } = state;
     let auxv = <[u64; AUXV_WORDS]>::read_from_bytes(tail).map_err(|_| EINVAL)?;
 
@@ -177,6 +189,27 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
             fmt!("object {}: its addresses make no sense", number.0),
         ));
     }
+    if def_flags != 0 && !sys::mm::may_lock() {
+        return Err(restart.log.error(
+            EPERM,
+            fmt!("object {}: you may not lock memory", number.0),
+        ));
+    }
+    if flags & MERGE_ANY != 0 && !sys::cred::capable(bindings::CAP_SYS_RESOURCE) {
+        return Err(restart.log.error(
+            EPERM,
+            fmt!(
+                "object {}: you may not merge memory (PR_SET_MEMORY_MERGE)",
+                number.0
+            ),
+        ));
+    }
+    mm.set_arch(&arch).map_err(|errno| {
+        restart.log.error(
+            errno,
+            fmt!("object {}: this machine has no protection keys", number.0),
+        )
+    })?;
     mm.set_exe(&restart.file(exe)?)?;
     vma::restore_all(restart, number)?;
     mm.set_state(&sys::mm::State {
@@ -184,14 +217,15 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         mmap_base,
         mmap_legacy_base,
         // What the restarter denies itself it denies its children (PR_SET_MDWE).
-        flags: (mm.state().flags & (!FLAGS | MDWE)) | flags,
-        def_flags: 0,
+        flags: (mm.state().flags & (!FLAGS | MDWE)) | (flags & !MERGE_ANY),
+        def_flags: vma::to_kernel(def_flags).0,
         vdso,
         auxv,
+        arch,
         has_aio: false,
     });
     if mm.state().vdso != vdso {
         return Err(EINVAL.into());
     }
-    Ok(())
+    vma::restore_advice(restart, number, flags & MERGE_ANY != 0)
 }

@@ -9,6 +9,7 @@
 #include <linux/signal_types.h>
 #include <linux/types.h>
 
+struct anon_vma_name;
 struct completion;
 struct epoll_event;
 struct epoll_key;
@@ -34,6 +35,13 @@ int checkpoint_exec_mmap(struct mm_struct *mm);
 
 /* kernel/fork.c: drops a reference to @child; not 0 if a fatal signal came */
 int wait_for_vfork_done(struct task_struct *child, struct completion *vfork);
+
+/* mm/madvise.c, with CONFIG_ANON_VMA_NAME */
+int madvise_set_anon_name(struct mm_struct *mm, unsigned long start,
+			  unsigned long len_in, struct anon_vma_name *anon_name);
+
+/* mm/mseal.c, on 64-bit machines: of the current address space */
+int mseal_range(unsigned long start, unsigned long end);
 
 /* kernel/cgroup/freezer.c */
 void cgroup_freeze_task(struct task_struct *task, bool freeze);

@@ -156,5 +156,9 @@ int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
 			 int (*found)(void *arg, unsigned long addr,
 				      unsigned long end),
 			 void *arg);
+int checkpoint_walk_guards(struct vm_area_struct *vma, unsigned long from,
+			   int (*found)(void *arg, unsigned long addr,
+					unsigned long end),
+			   void *arg);
 
 #endif /* _KERNEL_CHECKPOINT_H */

@@ -461,6 +461,7 @@ impl Checker {
                 fits.then_some(owner).ok_or(EINVAL)?
             }
             memory::Vma::KIND => self.check_vma(record, kind_of)?,
+            memory::Guards::KIND => mm::vma::check_guards(record, kind_of)?,
             memory::PageMap::KIND => {
                 let (owner, data) = mm::pages::check(record, kind_of, self.data)?;
 

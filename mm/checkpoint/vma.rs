@@ -6,26 +6,33 @@
 
 use super::pages::Run;
 use super::shmem;
+use crate::error::Error;
 use crate::error::Result;
 use crate::format::memory as format;
+use crate::format::memory::Guards;
 use crate::format::memory::Vma;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::fs;
+use crate::image;
 use crate::image::RawRecord;
 use crate::plan::KindOf;
 use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::mm::bits;
+use crate::sys::mm::Advice;
 use crate::sys::mm::Mm;
 use crate::sys::mm::MmReadGuard;
 use crate::sys::mm::VmaInfo;
+use crate::sys::mm::Walk;
 use kernel::fmt;
 use kernel::prelude::*;
+use kernel::str::BStr;
+use kernel::str::CString;
 
 /// What the kernel and the image call each flag.
-const FLAGS: [(u64, u64); 21] = [
+const FLAGS: [(u64, u64); 27] = [
     (bits::READ, format::VMA_READ),
     (bits::WRITE, format::VMA_WRITE),
     (bits::EXEC, format::VMA_EXEC),
@@ -47,17 +54,51 @@ const FLAGS: [(u64, u64); 21] = [
     (bits::HUGEPAGE, format::VMA_HUGEPAGE),
     (bits::NOHUGEPAGE, format::VMA_NOHUGEPAGE),
     (bits::DROPPABLE, format::VMA_DROPPABLE),
+    (bits::MERGEABLE, format::VMA_MERGEABLE),
+    (bits::SEALED, format::VMA_SEALED),
+    (bits::PKEY0, format::VMA_PKEY0),
+    (bits::PKEY1, format::VMA_PKEY1),
+    (bits::PKEY2, format::VMA_PKEY2),
+    (bits::PKEY3, format::VMA_PKEY3),
+];
+
+/// Flags that are set by their own call, when everything is mapped.
+const LATER: u64 = format::VMA_MERGEABLE | format::VMA_SEALED;
+
+/// What the log says of flags that are not kept.
+const REFUSED: [(u64, &str); 3] = [
+    (
+        bits::UFFD_MISSING | bits::UFFD_WP | bits::UFFD_MINOR | bits::UFFD_RWP,
+        "is registered with userfaultfd(2)",
+    ),
+    (bits::HUGETLB, "has huge pages of its own (MAP_HUGETLB)"),
+    (
+        bits::PFNMAP | bits::IO | bits::MIXEDMAP,
+        "is memory of a device",
+    ),
 ];
 
 /// Flags that are not kept, because they are no property of the mapping: whether a tracker has
-/// seen it written (soft-dirty).
-const IGNORED: u64 = bits::SOFTDIRTY;
+/// seen it written (soft-dirty), and whether it has ever had guard regions, which come by
+/// themselves with those that it has.
+const IGNORED: u64 = bits::SOFTDIRTY | bits::MAYBE_GUARD;
+
+/// Bytes that the name of a mapping may have (`ANON_VMA_NAME_MAX_LEN` less the zero).
+const NAME_MAX: usize = 79;
+
+/// Whether a mapping may have this name, see `is_valid_name_char()`.
+fn is_name(name: &[u8]) -> bool {
+    name.len() <= NAME_MAX
+        && name
+            .iter()
+            .all(|byte| matches!(byte, b' '..=b'~') && !b"\\`$[]".contains(byte))
+}
 
 /// How many runs one walk of the page tables can find.
 const RUNS: usize = 512;
 
 /// The flags in the names of the image; what is left has no name.
-fn to_image(flags: u64) -> (u64, u64) {
+pub(super) fn to_image(flags: u64) -> (u64, u64) {
     FLAGS
         .iter()
         .fold((0, flags & !IGNORED), |(known, left), &(kernel, image)| {
@@ -70,7 +111,7 @@ fn to_image(flags: u64) -> (u64, u64) {
 }
 
 /// The flags in the names of the kernel; what is left is not known.
-fn to_kernel(flags: u64) -> (u64, u64) {
+pub(super) fn to_kernel(flags: u64) -> (u64, u64) {
     FLAGS
         .iter()
         .fold((0, flags), |(known, left), &(kernel, image)| {
@@ -85,18 +126,34 @@ fn to_kernel(flags: u64) -> (u64, u64) {
 /// Saves all mappings of an address space. Gives its anonymous pages.
 pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result<KVVec<Run>> {
     let mut runs = KVVec::new();
+    let mut guards = KVVec::new();
     let mut address = 0;
 
     loop {
         let guard = mm.read_lock()?;
         let Some(vma) = guard.vma_from(address)? else {
+            drop(guard);
+            save_guards(saver, number, &guards)?;
             return Ok(runs);
         };
 
         // Droppable pages count as dropped: they hold the state of random number generators,
         // which must not give the same numbers twice.
         if vma.special.is_none() && vma.flags & (bits::MAYSHARE | bits::DROPPABLE) == 0 {
-            find_pages(saver, &guard, &vma, &mut runs)?;
+            find_pages(saver, &guard, &vma, Walk::Anon, |start, end| {
+                Ok(runs.push(Run::of_bytes(start, end)?, GFP_KERNEL)?)
+            })?;
+        }
+        if vma.flags & bits::MAYBE_GUARD != 0 {
+            find_pages(saver, &guard, &vma, Walk::Guards, |start, end| {
+                if vma.flags & bits::LOCKED != 0 {
+                    return Err(saver.refuse(fmt!(
+                        "mapping at {:#x}: has guard regions in locked memory",
+                        vma.start
+                    )));
+                }
+                Ok(guards.push(format::Range { start, end }, GFP_KERNEL)?)
+            })?;
         }
         // What a mapping refers to is saved without the lock: it takes other locks.
         drop(guard);
@@ -111,13 +168,15 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
     let refuse =
         |what: fmt::Arguments<'_>| saver.refuse(fmt!("mapping at {:#x}: {what}", vma.start));
 
+    if let Some((_, what)) = REFUSED.iter().find(|(flags, _)| unknown & flags != 0) {
+        if special.is_none() {
+            return Err(refuse(fmt!("{what}")));
+        }
+    }
     if special.is_none() && unknown != 0 {
         return Err(refuse(fmt!(
             "has properties that are not supported: {unknown:#x}"
         )));
-    }
-    if vma.name.is_some() {
-        return Err(refuse(fmt!("has a name (PR_SET_VMA_ANON_NAME)")));
     }
     if vma.policy {
         return Err(refuse(fmt!("has a NUMA policy (mbind(2))")));
@@ -133,7 +192,13 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
         }
         Some(file) => (format::VMA_FILE, fs::save(saver, file)?),
     };
-    let name = special.unwrap_or_default();
+    let name = vma.name.as_ref().map(|name| name.to_bytes());
+    let name = special.or(name).unwrap_or_default();
+    let keep = if special.is_some() {
+        format::VMA_SEALED
+    } else {
+        u64::MAX
+    };
 
     saver.out.record(
         &Vma {
@@ -141,7 +206,7 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
             kind,
             start: vma.start,
             end: vma.end,
-            flags: if special.is_some() { 0 } else { flags },
+            flags: flags & keep,
             pgoff: if kind == format::VMA_ANON {
                 0
             } else {
@@ -154,18 +219,33 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
     )
 }
 
-/// Finds the pages of a private mapping that only the image can bring back.
+/// Saves the guard regions of an address space.
+fn save_guards(saver: &mut Saver<'_>, mm: ObjRef, guards: &KVVec<format::Range>) -> Result {
+    if guards.is_empty() {
+        return Ok(());
+    }
+    saver.out.record(
+        &Guards {
+            mm,
+            count: u32::try_from(guards.len()).map_err(|_| E2BIG)?,
+        },
+        &[guards.as_slice().as_bytes()],
+    )
+}
+
+/// Finds the pages of a mapping that only the image can bring back.
 fn find_pages(
     saver: &Saver<'_>,
     guard: &MmReadGuard<'_>,
     vma: &VmaInfo,
-    runs: &mut KVVec<Run>,
+    what: Walk,
+    mut each: impl FnMut(u64, u64) -> Result,
 ) -> Result {
     let mut found = KVec::<(u64, u64)>::with_capacity(RUNS, GFP_KERNEL)?;
     let mut from = vma.start;
 
     loop {
-        let walked = guard.walk_anon(from, |start, end| {
+        let walked = guard.walk(what, from, |start, end| {
             if let Some(last) = found.last_mut() {
                 if last.1 == start {
                     last.1 = end;
@@ -177,7 +257,7 @@ fn find_pages(
         });
 
         for &(start, end) in &found {
-            runs.push(Run::of_bytes(start, end)?, GFP_KERNEL)?;
+            each(start, end)?;
         }
         match walked {
             Ok(()) => return Ok(()),
@@ -187,8 +267,8 @@ fn find_pages(
             }
             Err(error) if error == EOPNOTSUPP => {
                 return Err(saver.refuse(fmt!(
-                    "mapping at {:#x}: has pages that are not supported (guard regions, \
-                     userfaultfd, poison or device memory)",
+                    "mapping at {:#x}: has pages that are not supported (userfaultfd, poison or \
+                     device memory)",
                     vma.start
                 )));
             }
@@ -220,13 +300,34 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
         || !object_fits
         || (vma.flags & format::VMA_SHARED != 0 && !may_share)
         || (vma.kind == format::VMA_ANON && may_share)
-        || (vma.kind == format::VMA_SPECIAL && vma.flags != 0)
+        || (vma.kind == format::VMA_SPECIAL && vma.flags & !format::VMA_SEALED != 0)
         || tail.len() != vma.name as usize
-        || (vma.kind != format::VMA_SPECIAL && vma.name != 0)
+        || (vma.kind != format::VMA_SPECIAL && !is_name(tail))
     {
         return Err(EINVAL.into());
     }
     Ok(vma)
+}
+
+/// Checks the record of guard regions; gives the address space that it belongs to.
+pub(crate) fn check_guards(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRef> {
+    let (guards, tail) = record.parse::<Guards>()?;
+    let mut free = 0;
+
+    if kind_of(guards.mm) != Some(format::Mm::KIND) {
+        return Err(EINVAL.into());
+    }
+    for range in &image::all::<format::Range>(tail, guards.count)? {
+        if range.start < free
+            || range.start >= range.end
+            || !sys::page::is_aligned(range.start)
+            || !sys::page::is_aligned(range.end)
+        {
+            return Err(EINVAL.into());
+        }
+        free = range.end;
+    }
+    Ok(guards.mm)
 }
 
 /// Maps everything that the image has for an address space, in that of the running task.
@@ -271,8 +372,60 @@ fn restore(restart: &Restart, vma: &Vma) -> Result {
     Ok(sys::mm::map(&sys::mm::Mapping {
         start,
         len: end.checked_sub(start).ok_or(EINVAL)?,
-        flags: to_kernel(flags).0,
+        flags: to_kernel(flags & !LATER).0,
         pgoff,
         file: file.as_ref(),
     })?)
+}
+
+/// Gives the mappings in the running task's address space what is set by calls of its own: names,
+/// guard regions, whether they are merged, and, since they cannot be changed then, seals.
+pub(super) fn restore_advice(restart: &Restart, mm: ObjRef, merge_any: bool) -> Result {
+    let explain = |error: Error, start: u64| {
+        restart.explain(error, fmt!("object {}: mapping at {start:#x}", mm.0))
+    };
+    let each = |what: &dyn Fn(&Vma, &[u8]) -> Result| -> Result {
+        for record in restart.belonging::<Vma>(mm) {
+            let (vma, tail) = record.parse::<Vma>()?;
+
+            what(&vma, tail).map_err(|error| explain(error, vma.start))?;
+        }
+        Ok(())
+    };
+
+    each(&|vma, tail| {
+        if vma.kind == format::VMA_SPECIAL || tail.is_empty() {
+            return Ok(());
+        }
+        let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(tail)))?;
+
+        Ok(sys::mm::set_anon_name(vma.start, vma.end, &name)?)
+    })?;
+    for record in restart.belonging::<Guards>(mm) {
+        let (Guards { mm: _, count }, tail) = record.parse::<Guards>()?;
+
+        for format::Range { start, end } in image::all::<format::Range>(tail, count)? {
+            sys::mm::madvise(start, end, Advice::GuardInstall)
+                .map_err(|errno| explain(errno.into(), start))?;
+        }
+    }
+    if merge_any {
+        // It marks all that can be merged; some may have been taken back since.
+        sys::mm::merge_any()?;
+    }
+    each(&|vma, _| {
+        let advice = match vma.flags & format::VMA_MERGEABLE != 0 {
+            true => Advice::Mergeable,
+            false if merge_any => Advice::Unmergeable,
+            false => return Ok(()),
+        };
+
+        Ok(sys::mm::madvise(vma.start, vma.end, advice)?)
+    })?;
+    each(&|vma, _| {
+        if vma.flags & format::VMA_SEALED != 0 {
+            sys::mm::mseal(vma.start, vma.end)?;
+        }
+        Ok(())
+    })
 }

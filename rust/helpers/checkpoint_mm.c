@@ -49,6 +49,77 @@ __rust_helper void rust_helper_checkpoint_set_mm_flags(struct mm_struct *mm,
 	arch_checkpoint_init_mm(mm);
 }
 
+__rust_helper void rust_helper_checkpoint_arch_mm_get(struct mm_struct *mm,
+						      u64 *state)
+{
+	arch_checkpoint_mm_get(mm, state);
+}
+
+/* A new address space does not have what the restarter's would do by itself. */
+__rust_helper int rust_helper_checkpoint_arch_mm_set(struct mm_struct *mm,
+						     const u64 *state)
+{
+	mm_flags_clear(MMF_VM_MERGE_ANY, mm);
+	return arch_checkpoint_mm_set(mm, state);
+}
+
+__rust_helper bool rust_helper_checkpoint_may_lock(void)
+{
+	return can_do_mlock();
+}
+
+/* Names a range of the current address space, as PR_SET_VMA_ANON_NAME does. */
+__rust_helper int rust_helper_checkpoint_set_anon_name(unsigned long start,
+						       unsigned long len,
+						       const char *name)
+{
+#ifdef CONFIG_ANON_VMA_NAME
+	struct anon_vma_name *anon_name = anon_vma_name_alloc(name);
+	int ret;
+
+	if (!anon_name)
+		return -ENOMEM;
+	ret = madvise_set_anon_name(current->mm, start, len, anon_name);
+	anon_vma_name_put(anon_name);
+	return ret;
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+__rust_helper int rust_helper_checkpoint_madvise(unsigned long start,
+						 unsigned long len, int behavior)
+{
+	return do_madvise(current->mm, start, len, behavior);
+}
+
+__rust_helper int rust_helper_checkpoint_mseal(unsigned long start,
+					       unsigned long end)
+{
+#ifdef CONFIG_64BIT
+	return mseal_range(start, end);
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+/* As prctl(PR_SET_MEMORY_MERGE), of the current address space. */
+__rust_helper int rust_helper_checkpoint_merge_any(void)
+{
+#ifdef CONFIG_KSM
+	struct mm_struct *mm = current->mm;
+	int ret;
+
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	ret = ksm_enable_merge_any(mm);
+	mmap_write_unlock(mm);
+	return ret;
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
 __rust_helper unsigned long rust_helper_checkpoint_task_size(void)
 {
 	return TASK_SIZE;
@@ -116,7 +187,7 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 	const vm_flags_t by_itself = VM_WRITE | VM_MAYSHARE | VM_NORESERVE;
 	unsigned long flags = MAP_FIXED_NOREPLACE, prot = 0, populate, got;
 	struct mm_struct *mm = current->mm;
-	vm_flags_t vm = *vm_flags, charged = 0;
+	vm_flags_t vm = *vm_flags, charged = 0, by_flag;
 	LIST_HEAD(uf);
 	int ret;
 
@@ -126,6 +197,8 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 		flags |= MAP_GROWSDOWN;
 	if (vm & VM_NORESERVE)
 		flags |= MAP_NORESERVE;
+	if (vm & ARCH_VM_PKEY_FLAGS && !arch_pkeys_enabled())
+		return -EOPNOTSUPP;
 	if (vm & VM_READ)
 		prot |= PROT_READ;
 	if (vm & VM_WRITE)
@@ -148,11 +221,18 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 			return ret;
 		charged = VM_ACCOUNT;
 	}
+	by_flag = (vm & ~by_prot) | (vm & (VM_READ | VM_EXEC)) | charged;
+
 	got = -EINTR;
 	if (!mmap_write_lock_killable(mm)) {
-		got = do_mmap(file, addr, len, prot, flags,
-			      legacy_to_vma_flags((vm & ~by_prot) | charged),
-			      pgoff, &populate, &uf);
+		/*
+		 * What may be read and executed goes by flags: from PROT_* more
+		 * would follow, by the personality and for memory that is only
+		 * executed.
+		 */
+		got = do_mmap(file, addr, len, prot & PROT_WRITE, flags,
+			      legacy_to_vma_flags(by_flag), pgoff, &populate,
+			      &uf);
 		mmap_write_unlock(mm);
 	}
 	if (charged && IS_ERR_VALUE(got))

@@ -21,6 +21,27 @@ pub(crate) const DERIVED: [u32; 1] = [bindings::NT_PRFPREG];
 /// The names of the mappings that come with the vdso.
 pub(crate) const SPECIAL: [&[u8]; 3] = [b"[vdso]", b"[vvar]", b"[vvar_vclock]"];
 
+/// How many protection keys the page tables have room for.
+const PKEYS: u32 = 16;
+
+/// Checks what the image has of an address space for this architecture.
+pub(crate) fn check_mm(state: &[u64; 3]) -> Result {
+    let [allocated, execute_only, reserved] = *state;
+    // The key of executable memory, if there is one, is allocated; so is the default key, if the
+    // machine has keys.
+    let needed = match u32::try_from(execute_only) {
+        Ok(0) if allocated == 0 => 0,
+        Ok(0) => 1,
+        Ok(key @ 1..=PKEYS) => 1 | 1 << key.saturating_sub(1),
+        _ => u64::MAX,
+    };
+
+    if allocated >> PKEYS != 0 || needed & !allocated != 0 || reserved != 0 {
+        return Err(EINVAL.into());
+    }
+    Ok(())
+}
+
 /// Where `struct user_regs_struct` has what a system call returns, and its number.
 const AX: usize = 10;
 const ORIG_AX: usize = 15;

@@ -31,7 +31,9 @@ record! {
         pub dumpable: u32,
         /// Words of auxiliary vector in the tail.
         pub auxv: u32,
-        /// Architecture state; meaning by [`super::Header::machine`].
+        /// Architecture state; meaning by [`super::Header::machine`]. x86: which protection keys are
+        /// allocated (0: the machine has none), one more than the key of memory that can only be
+        /// executed or 0, and 0.
         pub arch: [u64; 3],
     }
 }
@@ -88,6 +90,17 @@ pub const VMA_MAYSHARE: u64 = 1 << 19;
 /// [`Vma::flags`]: cannot be unmapped or changed any more (mseal(2)).
 pub const VMA_SEALED: u64 = 1 << 20;
 
+/// [`Vma::flags`]: madvise(MADV_MERGEABLE) or prctl(PR_SET_MEMORY_MERGE).
+pub const VMA_MERGEABLE: u64 = 1 << 22;
+/// [`Vma::flags`]: the protection key, pkey_mprotect(2), in four bits.
+pub const VMA_PKEY0: u64 = 1 << 23;
+/// [`Vma::flags`]: see [`VMA_PKEY0`].
+pub const VMA_PKEY1: u64 = 1 << 24;
+/// [`Vma::flags`]: see [`VMA_PKEY0`].
+pub const VMA_PKEY2: u64 = 1 << 25;
+/// [`Vma::flags`]: see [`VMA_PKEY0`].
+pub const VMA_PKEY3: u64 = 1 << 26;
+
 /// [`Vma::flags`]: the kernel may drop its pages at any time (MAP_DROPPABLE); the image has none.
 pub const VMA_DROPPABLE: u64 = 1 << 21;
 
@@ -111,6 +124,27 @@ record! {
         pub object: ObjRef,
         /// Bytes of the name in the tail.
         pub name: u32,
+    }
+}
+
+plain! {
+    /// A range of addresses.
+    pub struct Range: size 16 {
+        /// The first.
+        pub start: u64,
+        /// The first behind it.
+        pub end: u64,
+    }
+}
+
+record! {
+    /// The guard regions of an address space, madvise(MADV_GUARD_INSTALL). The tail is `count`
+    /// [`Range`]s in the order of their addresses.
+    pub struct Guards: kind 0x48, version 1, size 8 {
+        /// The [`Mm`].
+        pub mm: ObjRef,
+        /// How many ranges the tail holds.
+        pub count: u32,
     }
 }
 

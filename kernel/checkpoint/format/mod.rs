@@ -73,7 +73,7 @@ macro_rules! for_each_record {
             task::Creds, task::Sighand, task::Process, task::Task, task::Regset,
             task::SigQueue, task::RestartBlock, task::IntervalTimers, task::Attributes,
             task::SeccompFilter,
-            memory::Mm, memory::Vma, memory::Shmem, memory::PageMap,
+            memory::Mm, memory::Vma, memory::Shmem, memory::PageMap, memory::Guards,
             file::Files, file::Fs, file::PathFile, file::PipeFile, file::Pipe,
             file::EventFile, file::EpollFile, file::EpollItem, file::TtyFile, file::Pty,
             file::TimerFile, file::SignalFile,

@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) def_flags: u64,
     pub(crate) vdso: u64,
     pub(crate) auxv: [u64; AUXV_WORDS],
+    /// What only the architecture knows, see `arch_checkpoint_mm_get()`.
+    pub(crate) arch: [u64; 3],
     pub(crate) has_aio: bool,
 }
 
@@ -149,12 +151,28 @@ impl Mm {
                 auxv: core::array::from_fn(|i| {
                     (*mm).saved_auxv.get(i).map_or(0, |&word| word as u64)
                 }),
+                arch: {
+                    let mut state = [0; 3];
+
+                    bindings::checkpoint_arch_mm_get(self.0.as_ptr(), state.as_mut_ptr());
+                    state
+                },
                 has_aio: bindings::checkpoint_mm_has_aio(self.0.as_ptr()),
             }
         }
     }
 
-    /// Sets what [`Mm::state`] reads, of an address space that nobody runs in yet.
+    /// Sets what only the architecture knows, of an address space in which nothing is mapped yet;
+    /// and that memory is not merged by itself (PR_SET_MEMORY_MERGE of the restarter).
+    /// `EOPNOTSUPP`: the machine has no such thing.
+    pub(crate) fn set_arch(&self, state: &[u64; 3]) -> Result {
+        // SAFETY: The address space is referenced and belongs to the restart alone.
+        to_result(unsafe {
+            bindings::checkpoint_arch_mm_set(self.0.as_ptr(), state.as_ptr())
+        })
+    }
+
+    /// Sets what else [`Mm::state`] reads, of an address space that nobody runs in yet.
     pub(crate) fn set_state(&self, state: &State) {
         // SAFETY: The address space is referenced and belongs to the restart alone. The addresses
         // are information for others: the kernel follows none of them but by user access.
@@ -250,6 +268,15 @@ impl Mm {
     }
 }
 
+/// Which pages of a mapping to look for.
+#[derive(Clone, Copy)]
+pub(crate) enum Walk {
+    /// Anonymous memory.
+    Anon,
+    /// Guard regions.
+    Guards,
+}
+
 /// An address space whose mappings do not change.
 pub(crate) struct MmReadGuard<'a>(&'a Mm);
 
@@ -297,10 +324,10 @@ impl MmReadGuard<'_> {
         }
     }
 
-    /// Calls `found` with every range of anonymous pages (first address, first address behind) of
+    /// Calls `found` with every range of pages of a sort (first address, first address behind) in
     /// the mapping at `address`, from there on. It is called in atomic context. `EOPNOTSUPP`: there
-    /// is a page that is neither present nor swapped out.
-    pub(crate) fn walk_anon<F>(&self, address: u64, mut found: F) -> Result
+    /// is a page that is neither present, nor swapped out, nor a guard.
+    pub(crate) fn walk<F>(&self, what: Walk, address: u64, mut found: F) -> Result
     where
         F: FnMut(u64, u64) -> Result,
     {
@@ -324,10 +351,15 @@ impl MmReadGuard<'_> {
         if vma.is_null() {
             return Ok(());
         }
+        let walk = match what {
+            Walk::Anon => bindings::checkpoint_walk_anon,
+            Walk::Guards => bindings::checkpoint_walk_guards,
+        };
+
         // SAFETY: The mapping is valid while the address space is locked; `call` gets the closure
         // that it is made for.
         to_result(unsafe {
-            bindings::checkpoint_walk_anon(
+            walk(
                 vma,
                 address as _,
                 Some(call::<F>),
@@ -370,6 +402,21 @@ pub(crate) mod bits {
         HUGEPAGE = VMA_HUGEPAGE_BIT;
         NOHUGEPAGE = VMA_NOHUGEPAGE_BIT;
         DROPPABLE = VMA_DROPPABLE_BIT;
+        MERGEABLE = VMA_MERGEABLE_BIT;
+        SEALED = VMA_SEALED_BIT;
+        PKEY0 = VMA_PKEY_BIT0_BIT;
+        PKEY1 = VMA_PKEY_BIT1_BIT;
+        PKEY2 = VMA_PKEY_BIT2_BIT;
+        PKEY3 = VMA_PKEY_BIT3_BIT;
+        MAYBE_GUARD = VMA_MAYBE_GUARD_BIT;
+        HUGETLB = VMA_HUGETLB_BIT;
+        PFNMAP = VMA_PFNMAP_BIT;
+        IO = VMA_IO_BIT;
+        MIXEDMAP = VMA_MIXEDMAP_BIT;
+        UFFD_MISSING = VMA_UFFD_MISSING_BIT;
+        UFFD_WP = VMA_UFFD_WP_BIT;
+        UFFD_MINOR = VMA_UFFD_MINOR_BIT;
+        UFFD_RWP = VMA_UFFD_RWP_BIT;
     }
 }
 
@@ -396,6 +443,56 @@ pub(crate) fn map(mapping: &Mapping<'_>) -> Result {
             usize::try_from(mapping.pgoff)?,
         )
     })
+}
+
+/// What madvise(2) does to a mapping of the running task.
+#[derive(Clone, Copy)]
+pub(crate) enum Advice {
+    Mergeable,
+    Unmergeable,
+    GuardInstall,
+}
+
+/// madvise(2) of the running task.
+pub(crate) fn madvise(start: u64, end: u64, advice: Advice) -> Result {
+    let len = usize::try_from(end.checked_sub(start).ok_or(EINVAL)?)?;
+    let advice = match advice {
+        Advice::Mergeable => bindings::MADV_MERGEABLE,
+        Advice::Unmergeable => bindings::MADV_UNMERGEABLE,
+        Advice::GuardInstall => bindings::MADV_GUARD_INSTALL,
+    };
+
+    // SAFETY: The helper works on the running task's address space and checks the range.
+    to_result(unsafe { bindings::checkpoint_madvise(usize::try_from(start)?, len, advice as i32) })
+}
+
+/// prctl(PR_SET_VMA_ANON_NAME) of the running task. `EOPNOTSUPP`: the kernel has no names.
+pub(crate) fn set_anon_name(start: u64, end: u64, name: &CStr) -> Result {
+    let len = usize::try_from(end.checked_sub(start).ok_or(EINVAL)?)?;
+
+    // SAFETY: The helper works on the running task's address space, checks the range and copies
+    // the name.
+    to_result(unsafe {
+        bindings::checkpoint_set_anon_name(usize::try_from(start)?, len, name.as_char_ptr())
+    })
+}
+
+/// mseal(2) of the running task. `EOPNOTSUPP`: the machine has no seals.
+pub(crate) fn mseal(start: u64, end: u64) -> Result {
+    // SAFETY: The helper works on the running task's address space and checks the range.
+    to_result(unsafe { bindings::checkpoint_mseal(usize::try_from(start)?, usize::try_from(end)?) })
+}
+
+/// prctl(PR_SET_MEMORY_MERGE) of the running task, without its check of the capability.
+pub(crate) fn merge_any() -> Result {
+    // SAFETY: The helper works on the running task's address space.
+    to_result(unsafe { bindings::checkpoint_merge_any() })
+}
+
+/// Whether the running task may lock memory.
+pub(crate) fn may_lock() -> bool {
+    // SAFETY: The helper looks at the running task.
+    unsafe { bindings::checkpoint_may_lock() }
 }
 
 /// Maps the vdso of the running kernel, whose lowest mapping starts at `start`.

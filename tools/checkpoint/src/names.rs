@@ -34,6 +34,12 @@ pub(crate) const VMA_FLAGS: Bits = &[
     (memory::VMA_NOHUGEPAGE, "nohugepage"),
     (memory::VMA_MAYSHARE, "mayshare"),
     (memory::VMA_SEALED, "sealed"),
+    (memory::VMA_DROPPABLE, "droppable"),
+    (memory::VMA_MERGEABLE, "mergeable"),
+    (memory::VMA_PKEY0, "pkey0"),
+    (memory::VMA_PKEY1, "pkey1"),
+    (memory::VMA_PKEY2, "pkey2"),
+    (memory::VMA_PKEY3, "pkey3"),
 ];
 
 /// `Process::flags`.

@@ -8,6 +8,7 @@
 #include <linux/crc32.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_context.h>
+#include <linux/pkeys.h>
 #include <linux/prctl.h>
 #include <asm/fpu/xstate.h>
 #include <asm/vdso.h>
@@ -65,6 +66,34 @@ static inline void arch_checkpoint_set_no_tsc(bool no_tsc)
 {
 	if (no_tsc != arch_checkpoint_no_tsc(current))
 		set_tsc_mode(no_tsc ? PR_TSC_SIGSEGV : PR_TSC_ENABLE);
+}
+
+/* Protection keys: which are allocated, and that of memory that is only executed. */
+static inline void arch_checkpoint_mm_get(struct mm_struct *mm, u64 state[3])
+{
+	memset(state, 0, 3 * sizeof(*state));
+#ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
+	if (arch_pkeys_enabled()) {
+		state[0] = mm_pkey_allocation_map(mm);
+		state[1] = mm->context.execute_only_pkey + 1;
+	}
+#endif
+}
+
+/* Sets them, of an address space that is new. */
+static inline int arch_checkpoint_mm_set(struct mm_struct *mm, const u64 state[3])
+{
+	/* One that has the default key alone is the same on any machine. */
+	if (state[0] <= 1 && !state[1])
+		return 0;
+#ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
+	if (arch_pkeys_enabled()) {
+		mm_pkey_allocation_map(mm) = state[0];
+		mm->context.execute_only_pkey = (s16)state[1] - 1;
+		return 0;
+	}
+#endif
+	return -EOPNOTSUPP;
 }
 
 /* What execve() does for a 64-bit program to an address space that is new. */

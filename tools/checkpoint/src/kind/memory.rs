@@ -16,9 +16,11 @@ use super::Result;
 use super::Tail;
 use crate::format::file::PathFile;
 use crate::format::memory;
+use crate::format::memory::Guards;
 use crate::format::memory::Mm;
 use crate::format::memory::PageMap;
 use crate::format::memory::PageRun;
+use crate::format::memory::Range;
 use crate::format::memory::Shmem;
 use crate::format::memory::Vma;
 use crate::format::Record;
@@ -74,6 +76,22 @@ impl Kind for Shmem {
 
     fn check(&self) -> Result<()> {
         check_bits("flags", self.flags, memory::VMA_NORESERVE)
+    }
+}
+
+impl Kind for Guards {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("mm", self.mm, &[Mm::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let ranges = tail.list::<Range>(self.count, "ranges")?;
+        if let Some(range) = ranges.iter().find(|range| range.start >= range.end) {
+            return Err(format!("the range at {:#x} is empty", range.start));
+        }
+        Ok(vec![("ranges", list(ranges))])
     }
 }
 

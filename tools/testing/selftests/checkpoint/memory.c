@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -742,20 +741,6 @@ static void layout_check(enum cr_phase phase)
 	CHECK_STR(buf, exe_was);
 }
 
-/* A mapping with a name of its own, where the kernel has that. */
-static void name_setup(void)
-{
-	mem = anon(2 * 4096);
-	if (prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, mem, 2 * 4096, "a name"))
-		cr_skip("no names for anonymous memory");
-}
-
-static void name_check(enum cr_phase phase)
-{
-	CHECK(cr_slurp("/proc/self/maps", maps_is, sizeof(maps_is)) > 0);
-	CHECK(strstr(maps_is, "[anon:a name]"));
-}
-
 static const struct cr_scenario scenarios[] = {
 	{ "memory.anonymous", CR_ANY, anonymous_setup, anonymous_check },
 	{ "memory.sparse", CR_ANY, sparse_setup, sparse_check },
@@ -786,8 +771,6 @@ static const struct cr_scenario scenarios[] = {
 	{ "memory.advice", CR_ANY, advice_setup, advice_check },
 	{ "memory.locked", CR_ANY, locked_setup, locked_check },
 	{ "memory.huge_pages", CR_ANY, huge_setup, huge_check },
-	{ "memory.anonymous_name", CR_TREE, name_setup, name_check,
-	  CR_REFUSED, "PR_SET_VMA_ANON_NAME" },
 	{ "memory.layout", CR_ANY, layout_setup, layout_check },
 	{ "clock.vdso", CR_ANY, vdso_setup, vdso_check },
 	{ "clock.monotonic", CR_ANY, monotonic_setup, monotonic_check },

@@ -293,13 +293,6 @@ static void sysv_shm_setup(void)
 	memcpy(mapped, "secret", 7);
 }
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL	102
-#endif
-#ifndef SYS_mseal
-#define SYS_mseal		462
-#endif
-
 static void map_two(void)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -308,47 +301,6 @@ static void map_two(void)
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	NEED(mapped != MAP_FAILED);
 	memcpy(mapped, "secret", 7);
-}
-
-static void guard_setup(void)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-
-	map_two();
-	if (madvise(mapped + page, page, MADV_GUARD_INSTALL))
-		cr_skip("no guard pages");
-}
-
-static void guard_check(enum cr_phase phase)
-{
-	int fds[2];
-
-	CHECK_STR(mapped, "secret");
-	NEED(!pipe(fds));
-	CHECK_EQ(write(fds[1], mapped + sysconf(_SC_PAGESIZE), 1), -1);
-	CHECK_EQ(errno, EFAULT);
-	close(fds[0]);
-	close(fds[1]);
-}
-
-static void seal_setup(void)
-{
-	map_two();
-	if (syscall(SYS_mseal, mapped, 2 * sysconf(_SC_PAGESIZE), 0))
-		cr_skip("no sealed mappings");
-}
-
-static void seal_check(enum cr_phase phase)
-{
-	CHECK_STR(mapped, "secret");
-	CHECK_EQ(munmap(mapped, sysconf(_SC_PAGESIZE)), -1);
-	CHECK_EQ(errno, EPERM);
-}
-
-static void lock_future_setup(void)
-{
-	map_two();
-	NEED(!mlockall(MCL_FUTURE));
 }
 
 static void aio_setup(void)
@@ -631,9 +583,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("perf_mapping", perf_mapping_setup, mapping_check, "perf"),
 	REFUSED("secret_memory", secret_setup, secret_check, "secret"),
 	REFUSED("sysv_shm", sysv_shm_setup, secret_check, "SYSV"),
-	REFUSED("guard_pages", guard_setup, guard_check, "guard"),
-	REFUSED("sealed_mapping", seal_setup, seal_check, "mapping at"),
-	REFUSED("lock_future", lock_future_setup, secret_check, "mlockall"),
 	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
 	REFUSED("shared_handlers", shared_handlers_setup, child_check,
 		"CLONE_SIGHAND"),
