@@ -4,7 +4,7 @@
 //!
 //! Kept: everything that [`KINDS`] lists; which descriptors, tables and processes share what.
 //! Not kept, and refused: files of any other kind, file locks and leases, F_SETOWN, O_ASYNC,
-//! files without a name.
+//! working directories without a name.
 //!
 //! A kind of file is one file of this folder and one row of the table.
 
@@ -24,6 +24,8 @@ pub(crate) mod table;
 mod timerfd;
 #[path = "checkpoint/tty.rs"]
 pub(crate) mod tty;
+#[path = "checkpoint/unnamed.rs"]
+pub(crate) mod unnamed;
 
 use crate::error::Result;
 use crate::format::file as format;
@@ -63,6 +65,7 @@ pub(crate) static KINDS: &[FileKind] = &[
     timerfd::KIND,
     signalfd::KIND,
     tty::KIND,
+    unnamed::KIND,
     path::KIND,
 ];
 
@@ -122,6 +125,8 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Optio
         format::PathFile::KIND => path::check(record).map(|()| true),
         format::PipeFile::KIND | format::Pipe::KIND => pipe::check(record, kind_of).map(|()| true),
         format::TtyFile::KIND | format::Pty::KIND => tty::check(record, kind_of).map(|()| true),
+        format::Unnamed::KIND => unnamed::check_object(record).map(|()| true),
+        format::UnnamedFile::KIND => unnamed::check(record, kind_of).map(|()| true),
         format::EventFile::KIND => eventfd::check(record, kind_of).map(|()| true),
         format::EpollFile::KIND => eventpoll::check(record).map(|()| true),
         format::EpollItem::KIND => {
@@ -159,12 +164,18 @@ const FLAGS: u32 = kernel::fs::file::flags::O_ACCMODE
 /// `__FMODE_EXEC` in `f_flags`.
 const FMODE_EXEC: u32 = 0x20;
 
+/// Whether a record is an open regular file, directory or device, which can be mapped.
+pub(crate) fn is_mappable(record: u16) -> bool {
+    matches!(record, format::PathFile::KIND | format::UnnamedFile::KIND)
+}
+
 /// Saves what every open file has.
 pub(crate) fn save_open(saver: &Saver<'_>, file: &FileRef) -> Result<OpenFile> {
     let status = sys::file::status(file);
 
-    // Whoever opens it in order to execute it has a flag that is the kernel's own.
-    let flags = status.flags & !FMODE_EXEC;
+    // Whoever opens it in order to execute it has a flag that is the kernel's own. What was opened
+    // without a name says so in its own record.
+    let flags = status.flags & !FMODE_EXEC & !kernel::bindings::__O_TMPFILE;
 
     if flags & !FLAGS != 0 {
         return Err(saver.refuse(fmt!(

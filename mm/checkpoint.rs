@@ -2,11 +2,11 @@
 
 //! Address spaces, and the memory in them.
 //!
-//! Kept: private and shared mappings, of files with a name or of none, the vdso; their protection
+//! Kept: private and shared mappings, of files and of none, the vdso; their protection
 //! and protection keys, what mlock(2), mlockall(2), madvise(2) and mseal(2) have set, names; the
 //! addresses of code, heap, stack, arguments; the executable; dumpable. Content: anonymous pages, also of a private mapping of a file, present or
 //! swapped out, and shared anonymous memory, stored once.
-//! Not kept, and refused: mappings of deleted files, memfds, SysV segments, devices; hugetlb,
+//! Not kept, and refused: mappings of SysV segments and devices; hugetlb,
 //! userfaultfd, NUMA policies, guard regions in locked memory.
 //!
 //! C functions: `do_mmap()`, `exec_mmap()`, `get_user_pages_remote()`
@@ -21,10 +21,8 @@ pub(crate) mod vma;
 pub(crate) use self::pages::Pages;
 
 use crate::error::Result;
-use crate::format::file::PathFile;
 use crate::format::memory as format;
 use crate::format::ObjRef;
-use crate::format::Record;
 use crate::fs;
 use crate::image::RawRecord;
 use crate::object::Class;
@@ -138,7 +136,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
 
     if state.flags & !FLAGS != 0
         || state.def_flags & !DEF_FLAGS != 0
-        || kind_of(state.exe) != Some(PathFile::KIND)
+        || !kind_of(state.exe).is_some_and(fs::is_mappable)
         || state.dumpable > 2
         || state.auxv as usize != AUXV_WORDS
         || tail.len() != size_of::<[u64; AUXV_WORDS]>()
@@ -146,6 +144,17 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
         return Err(EINVAL.into());
     }
     crate::arch::check_mm(&state.arch)
+}
+
+/// Sets the executable, once its content is there.
+pub(crate) fn set_exe(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<format::Mm>(number)?;
+
+    mm.set_exe(&restart.file(state.exe)?).map_err(|errno| {
+        restart
+            .log
+            .error(errno, fmt!("object {}: its executable", number.0))
+    })
 }
 
 /// Gives the running task a new, empty address space.
@@ -167,7 +176,7 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         def_flags,
         vdso,
         vdso_crc,
-        exe,
+        exe: _,
         dumpable: _,
         auxv: _,
         arch,
@@ -190,10 +199,9 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         ));
     }
     if def_flags != 0 && !sys::mm::may_lock() {
-        return Err(restart.log.error(
-            EPERM,
-            fmt!("object {}: you may not lock memory", number.0),
-        ));
+        return Err(restart
+            .log
+            .error(EPERM, fmt!("object {}: you may not lock memory", number.0)));
     }
     if flags & MERGE_ANY != 0 && !sys::cred::capable(bindings::CAP_SYS_RESOURCE) {
         return Err(restart.log.error(
@@ -210,7 +218,6 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
             fmt!("object {}: this machine has no protection keys", number.0),
         )
     })?;
-    mm.set_exe(&restart.file(exe)?)?;
     vma::restore_all(restart, number)?;
     mm.set_state(&sys::mm::State {
         layout,

@@ -112,15 +112,20 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     Ok(file)
 }
 
-/// A path from an image: not empty, absolute, and without zeros in it.
-pub(crate) fn path_name(bytes: &[u8]) -> Result<CString> {
+/// A string from an image, without zeros in it.
+pub(super) fn c_string(bytes: &[u8]) -> Result<CString> {
     let mut name = KVec::with_capacity(bytes.len().checked_add(1).ok_or(EINVAL)?, GFP_KERNEL)?;
 
-    if bytes.first() != Some(&b'/') || bytes.len() >= sys::file::PATH_MAX {
-        return Err(EINVAL.into());
-    }
     name.extend_from_slice(bytes, GFP_KERNEL)?;
     name.push(0, GFP_KERNEL)?;
     let name = kernel::str::CStr::from_bytes_with_nul(&name).map_err(|_| EINVAL)?;
     Ok(CString::try_from(name)?)
+}
+
+/// A path from an image: not empty, absolute, and without zeros in it.
+pub(crate) fn path_name(bytes: &[u8]) -> Result<CString> {
+    if bytes.first() != Some(&b'/') || bytes.len() >= sys::file::PATH_MAX {
+        return Err(EINVAL.into());
+    }
+    c_string(bytes)
 }

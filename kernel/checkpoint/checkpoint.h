@@ -22,6 +22,7 @@
 #include <linux/ipc_namespace.h>
 #include <linux/ksm.h>
 #include <linux/magic.h>
+#include <linux/memfd.h>
 #include <linux/mman.h>
 #include <linux/namei.h>
 #include <linux/nsproxy.h>
@@ -50,6 +51,7 @@
 #include <linux/utsname.h>
 #include <linux/vmalloc.h>
 #include <uapi/linux/checkpoint.h>
+#include <uapi/linux/memfd.h>
 #include <uapi/linux/sched/types.h>
 #include <asm/checkpoint.h>
 
@@ -58,6 +60,7 @@ enum {
 	checkpoint_FMODE_STREAM = (__force unsigned int)FMODE_STREAM,
 	checkpoint_FMODE_READ = (__force unsigned int)FMODE_READ,
 	checkpoint_FMODE_WRITE = (__force unsigned int)FMODE_WRITE,
+	checkpoint_FMODE_WRITER = (__force unsigned int)FMODE_WRITER,
 	checkpoint_FOLL_FORCE = FOLL_FORCE,
 	checkpoint_FOLL_WRITE = FOLL_WRITE,
 };
@@ -149,6 +152,19 @@ struct checkpoint_stop {
 	bool continued;
 	u32 signal;
 	u32 code;
+};
+
+/* A regular file without a name; see struct Unnamed. */
+struct checkpoint_unnamed {
+	u64 size;
+	s64 atime[2];
+	s64 mtime[2];
+	u32 mode;
+	u32 uid;
+	u32 gid;
+	u32 seals;
+	u32 nlink;
+	bool linkable;
 };
 
 /* kernel/checkpoint/walk.c */

@@ -27,6 +27,8 @@ pub(crate) enum Class {
     Mm,
     /// `struct inode` of shared memory
     Shmem,
+    /// `struct inode` of a file without a name
+    Unnamed,
     /// `struct files_struct`
     Files,
     /// `struct fs_struct`

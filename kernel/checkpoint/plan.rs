@@ -291,9 +291,14 @@ impl Plan {
             let owner = self.object(map.owner)?;
             let runs = image::all::<memory::PageRun>(tail, map.runs)?;
 
-            if owner.kind == memory::Shmem::KIND {
-                let (shmem, _) = owner.parse::<memory::Shmem>()?;
-                let end = shmem.size >> crate::sys::page::SHIFT;
+            let size = match owner.kind {
+                memory::Shmem::KIND => Some(owner.parse::<memory::Shmem>()?.0.size),
+                file::Unnamed::KIND => Some(owner.parse::<file::Unnamed>()?.0.size),
+                _ => None,
+            };
+
+            if let Some(size) = size {
+                let end = size.div_ceil(crate::sys::page::SIZE as u64);
 
                 if runs.last().is_some_and(|run| run_end(run) > end) {
                     return Err(EINVAL.into());

@@ -23,6 +23,7 @@
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::format::file::Unnamed;
 use crate::format::memory;
 use crate::format::task as format;
 use crate::format::ObjRef;
@@ -330,6 +331,16 @@ impl Restart {
         }
     }
 
+    /// A file without a name, apart from who has it open.
+    pub(crate) fn unnamed(&self, number: ObjRef) -> Result<FileRef> {
+        match self.obtain(number, || {
+            Ok(Built::File(fs::unnamed::restore_object(self, number)?))
+        })? {
+            Built::File(file) => Ok(file),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
     /// A pipe.
     pub(crate) fn pipe(&self, number: ObjRef) -> Result<Arc<PipeEnds>> {
         match self.obtain(number, || {
@@ -475,6 +486,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     restart.build.open();
     restart.pass(&restart.built.all)?;
     read_pages(restart, stream)?;
+    finish_files(restart)?;
     fs::eventpoll::restore_items(restart)?;
     set_limits(restart)?;
     set_registers(restart)?;
@@ -744,7 +756,7 @@ fn read_pages(restart: &Restart, stream: &mut InStream) -> Result {
         let (map, _) = record.parse::<memory::PageMap>()?;
         let owner = match restart.obtain(map.owner, || Err(EINVAL.into()))? {
             Built::Mm(mm) => Owner::NewMm(mm),
-            Built::File(file) => Owner::Shmem(file),
+            Built::File(file) => Owner::new_file(file)?,
             _ => return Err(EINVAL.into()),
         };
 
@@ -767,6 +779,20 @@ fn read_pages(restart: &Restart, stream: &mut InStream) -> Result {
             fmt!("the page data of the image is damaged or incomplete"),
         )
     })
+}
+
+/// Finishes what had to wait for the content of files: seals and times, and executables, which
+/// nobody may write to.
+fn finish_files(restart: &Restart) -> Result {
+    for record in restart.plan.records::<Unnamed>() {
+        fs::unnamed::finish(restart, record.object)?;
+    }
+    for record in restart.plan.records::<memory::Mm>() {
+        if let Built::Mm(mm) = restart.obtain(record.object, || Err(EINVAL.into()))? {
+            mm::set_exe(restart, &mm, record.object)?;
+        }
+    }
+    Ok(())
 }
 
 /// Sets the registers of all tasks, which wait for the commit.

@@ -6,6 +6,7 @@
 //! to the file and from the file to where they belong, without a copy in between.
 
 use crate::error::Result;
+use crate::format::file::Unnamed;
 use crate::format::header;
 use crate::format::header::CHUNK_PAGES;
 use crate::format::memory as format;
@@ -25,6 +26,7 @@ use crate::sys::page::Pinned;
 use crate::sys::page::SHIFT;
 use crate::sys::stream::InStream;
 use crate::sys::stream::OutStream;
+use crate::sys::unnamed;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -57,13 +59,25 @@ impl Run {
 pub(crate) enum Owner {
     /// An address space of a parked task.
     Mm(Mm),
-    /// Shared memory.
+    /// Shared memory, or another file of tmpfs without a name.
     Shmem(FileRef),
+    /// A file without a name, of another file system.
+    File(FileRef),
+    /// A file that is being made, of another file system.
+    NewFile(unnamed::Writer),
     /// An address space of a task that is being made.
     NewMm(Arc<Mm>),
 }
 
 impl Owner {
+    /// A file that is being made.
+    pub(crate) fn new_file(file: FileRef) -> Result<Self> {
+        if unnamed::is_shmem(&file) {
+            return Ok(Owner::Shmem(file));
+        }
+        Ok(Owner::NewFile(unnamed::Writer::open(&file)?))
+    }
+
     /// Holds up to `max` pages from page number `start` on.
     fn hold(&self, start: u64, max: u64, write: bool) -> Result<Pinned<'_>> {
         let max = usize::try_from(max.min(BATCH)).map_err(|_| EINVAL)?;
@@ -73,7 +87,17 @@ impl Owner {
             Owner::Mm(mm) => mm.hold(address, max, write)?,
             Owner::NewMm(mm) => mm.hold(address, max, write)?,
             Owner::Shmem(file) => sys::mm::shmem::pages(file, start, max, write)?,
+            Owner::File(file) => unnamed::pages(file, start, max)?,
+            Owner::NewFile(_) => unnamed::new_pages(max)?,
         })
+    }
+
+    /// Brings the content of pages that were held to where it belongs, if that is elsewhere.
+    fn store(&self, start: u64, pages: &Pinned<'_>) -> Result {
+        if let Owner::NewFile(writer) = self {
+            writer.write(start, pages)?;
+        }
+        Ok(())
     }
 }
 
@@ -225,6 +249,9 @@ fn each_batch(
         let got = held.len() as u64;
 
         each(&held)?;
+        if write {
+            owner.store(start, &held)?;
+        }
         start = start.checked_add(got).ok_or(EINVAL)?;
         left = left.checked_sub(got).ok_or(EINVAL)?;
     }
@@ -244,7 +271,7 @@ pub(crate) fn check(
 
     if !matches!(
         kind_of(map.owner),
-        Some(format::Mm::KIND | format::Shmem::KIND)
+        Some(format::Mm::KIND | format::Shmem::KIND | Unnamed::KIND)
     ) {
         return Err(EINVAL.into());
     }

@@ -282,7 +282,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
     let (vma, tail) = record.parse::<Vma>()?;
     let object_fits = match vma.kind {
         format::VMA_ANON => vma.object.is_none() && vma.pgoff == 0,
-        format::VMA_FILE => kind_of(vma.object) == Some(crate::format::file::PathFile::KIND),
+        format::VMA_FILE => kind_of(vma.object).is_some_and(fs::is_mappable),
         format::VMA_SHMEM => {
             kind_of(vma.object) == Some(format::Shmem::KIND)
                 && vma.flags & format::VMA_MAYSHARE != 0

@@ -202,3 +202,193 @@ __rust_helper void rust_helper_checkpoint_fs_install(struct fs_struct *fs)
 	if (fs)
 		free_fs_struct(fs);
 }
+
+__rust_helper bool rust_helper_checkpoint_is_shmem(struct file *file)
+{
+	return shmem_mapping(file->f_mapping);
+}
+
+/* Nobody could give a file in a file system such a name that is a root. */
+__rust_helper bool rust_helper_checkpoint_is_memfd(struct file *file)
+{
+	struct dentry *dentry = file->f_path.dentry;
+
+	return shmem_mapping(file->f_mapping) && IS_ROOT(dentry) &&
+	       !strncmp(dentry->d_name.name, "memfd:", 6);
+}
+
+__rust_helper int
+rust_helper_checkpoint_unnamed_get(struct file *file,
+				   struct checkpoint_unnamed *state)
+{
+	struct inode *inode = file_inode(file);
+	struct timespec64 atime = inode_get_atime(inode);
+	struct timespec64 mtime = inode_get_mtime(inode);
+
+	if (!shmem_mapping(file->f_mapping) && !file->f_mapping->a_ops->read_folio)
+		return -EOPNOTSUPP;
+	*state = (struct checkpoint_unnamed) {
+		.size = i_size_read(inode),
+		.atime = { atime.tv_sec, atime.tv_nsec },
+		.mtime = { mtime.tv_sec, mtime.tv_nsec },
+		.mode = inode->i_mode,
+		.uid = from_kuid_munged(current_user_ns(), inode->i_uid),
+		.gid = from_kgid_munged(current_user_ns(), inode->i_gid),
+		.nlink = inode->i_nlink,
+	};
+	if (rust_helper_checkpoint_is_memfd(file))
+		state->seals = memfd_get_seals(file);
+	spin_lock(&inode->i_lock);
+	state->linkable = inode_state_read(inode) & I_LINKABLE;
+	spin_unlock(&inode->i_lock);
+	return 0;
+}
+
+__rust_helper void rust_helper_checkpoint_last_name(struct file *file, char *to)
+{
+	struct name_snapshot name;
+
+	take_dentry_name_snapshot(&name, file->f_path.dentry);
+	strscpy(to, name.name.name, NAME_MAX + 1);
+	release_dentry_name_snapshot(&name);
+}
+
+__rust_helper void rust_helper_checkpoint_directory(struct file *file,
+						    struct path *path)
+{
+	path->mnt = mntget(file->f_path.mnt);
+	path->dentry = dget_parent(file->f_path.dentry);
+}
+
+/*
+ * Makes a file without a name in a directory, and a dentry of it that looks
+ * as if it had been unlinked: it has a parent and a name, and nobody finds it.
+ */
+__rust_helper struct file *
+rust_helper_checkpoint_create_deleted(const struct path *root, const char *dir,
+				      const char *name, bool linkable)
+{
+	int flags = O_TMPFILE | O_RDWR | O_LARGEFILE | (linkable ? 0 : O_EXCL);
+	struct file *made, *file;
+	struct path path;
+
+	made = file_open_root(root, dir, flags, 0600);
+	if (IS_ERR(made))
+		return made;
+	path.mnt = made->f_path.mnt;
+	path.dentry = d_alloc(made->f_path.dentry->d_parent, &QSTR(name));
+	if (path.dentry) {
+		ihold(file_inode(made));
+		d_instantiate(path.dentry, file_inode(made));
+		file = dentry_open(&path, O_RDONLY | O_LARGEFILE,
+				   current_cred());
+		dput(path.dentry);
+	} else {
+		file = ERR_PTR(-ENOMEM);
+	}
+	/* At once, since as a writer it would keep others from executing it. */
+	__fput_sync(made);
+	return file;
+}
+
+/* Whether vm.memfd_noexec keeps memfd_create(2) from making what is executable. */
+static inline bool checkpoint_memfd_is_noexec(void)
+{
+#if defined(CONFIG_SYSCTL) && defined(CONFIG_MEMFD_CREATE)
+	return pidns_memfd_noexec_scope(task_active_pid_ns(current)) >=
+	       MEMFD_NOEXEC_SCOPE_NOEXEC_ENFORCED;
+#else
+	return false;
+#endif
+}
+
+__rust_helper int
+rust_helper_checkpoint_unnamed_set(struct file *file,
+				   const struct checkpoint_unnamed *state)
+{
+	struct mnt_idmap *idmap = file_mnt_idmap(file);
+	struct dentry *dentry = file->f_path.dentry;
+	struct inode *inode = file_inode(file);
+	kuid_t uid = make_kuid(current_user_ns(), state->uid);
+	kgid_t gid = make_kgid(current_user_ns(), state->gid);
+	struct iattr owner = {
+		.ia_valid = ATTR_UID | ATTR_GID,
+		.ia_vfsuid = VFSUIDT_INIT(uid),
+		.ia_vfsgid = VFSGIDT_INIT(gid),
+	};
+	struct iattr mode = {
+		.ia_valid = ATTR_MODE,
+		.ia_mode = state->mode,
+	};
+	int ret;
+
+	if (!uid_valid(uid) || !gid_valid(gid))
+		return -EINVAL;
+	if (rust_helper_checkpoint_is_memfd(file) &&
+	    (state->mode & 0111 || !(state->seals & F_SEAL_EXEC)) &&
+	    checkpoint_memfd_is_noexec())
+		return -EACCES;
+	ret = mnt_want_write(file->f_path.mnt);
+	if (ret)
+		return ret;
+	inode_lock(inode);
+	/* Who owns it already needs no right to give it away. */
+	if (!uid_eq(uid, inode->i_uid) || !gid_eq(gid, inode->i_gid))
+		ret = notify_change(idmap, dentry, &owner, NULL);
+	if (!ret && inode->i_mode != state->mode)
+		ret = notify_change(idmap, dentry, &mode, NULL);
+	if (!ret && inode->i_mode != state->mode)
+		ret = -EPERM;
+	inode_unlock(inode);
+	if (!ret && state->size)
+		ret = do_truncate(idmap, dentry, state->size, 0, NULL);
+	mnt_drop_write(file->f_path.mnt);
+	return ret;
+}
+
+__rust_helper int
+rust_helper_checkpoint_unnamed_finish(struct file *file,
+				      const struct checkpoint_unnamed *state)
+{
+	struct timespec64 times[2] = {
+		{ state->atime[0], state->atime[1] },
+		{ state->mtime[0], state->mtime[1] },
+	};
+	int ret = vfs_utimes(&file->f_path, times);
+
+	if (!ret && state->seals)
+		ret = memfd_add_seals(file, state->seals);
+	return ret;
+}
+
+__rust_helper void rust_helper_checkpoint_set_tmpfile(struct file *file)
+{
+	spin_lock(&file->f_lock);
+	file->f_flags |= O_TMPFILE;
+	spin_unlock(&file->f_lock);
+}
+
+__rust_helper struct page *rust_helper_checkpoint_file_page(struct file *file,
+							    unsigned long index)
+{
+	return read_mapping_page(file->f_mapping, index, file);
+}
+
+__rust_helper struct page *rust_helper_checkpoint_new_page(void)
+{
+	return alloc_page(GFP_KERNEL_ACCOUNT);
+}
+
+/* Writes from *pos on, no further than to @end. */
+__rust_helper ssize_t rust_helper_checkpoint_file_write(struct file *file,
+							struct iov_iter *iter,
+							u64 *pos, const u64 *end)
+{
+	loff_t at = *pos;
+	ssize_t ret;
+
+	iov_iter_truncate(iter, *end - at);
+	ret = vfs_iter_write(file, iter, &at, 0);
+	*pos = at;
+	return ret;
+}

@@ -170,6 +170,26 @@ __rust_helper bool rust_helper_checkpoint_vma_has_policy(struct vm_area_struct *
 #endif
 }
 
+/*
+ * A shared mapping that was made after its file was sealed against writing
+ * never becomes writable; the seals come back later than the mappings.
+ */
+static inline int checkpoint_forbid_write(struct mm_struct *mm,
+					  unsigned long addr, unsigned long len)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, addr);
+
+	if (!vma || !(vma->vm_flags & VM_MAYWRITE))
+		return 0;
+	if (vma->vm_start != addr || vma->vm_end != addr + len ||
+	    vma->vm_flags & VM_WRITE)
+		return -EINVAL;
+	vm_flags_clear(vma, VM_MAYWRITE);
+	/* It counts no longer as one that keeps others from sealing. */
+	mapping_unmap_writable(vma->vm_file->f_mapping);
+	return 0;
+}
+
 /* Maps in current's address space what mmap(2) and madvise(2) would. */
 __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 					      unsigned long addr,
@@ -233,6 +253,9 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 		got = do_mmap(file, addr, len, prot & PROT_WRITE, flags,
 			      legacy_to_vma_flags(by_flag), pgoff, &populate,
 			      &uf);
+		if (got == addr && vm & VM_SHARED && !(vm & VM_MAYWRITE) &&
+		    checkpoint_forbid_write(mm, addr, len))
+			got = -EINVAL;
 		mmap_write_unlock(mm);
 	}
 	if (charged && IS_ERR_VALUE(got))

@@ -69,6 +69,60 @@ record! {
     }
 }
 
+/// [`Unnamed::kind`]: memfd_create(2).
+pub const UNNAMED_MEMFD: u32 = 1;
+/// [`Unnamed::kind`]: a file that has been deleted.
+pub const UNNAMED_DELETED: u32 = 2;
+
+/// [`Unnamed::flags`]: linkat(2) may give it a name (O_TMPFILE without O_EXCL).
+pub const UNNAMED_LINKABLE: u32 = 1;
+
+record! {
+    /// A regular file without a name; its pages are in the image. The tail is the path of the
+    /// directory that it was in (none for a memfd) and its name (with `memfd:` in front for one).
+    pub struct Unnamed: kind 0x70, version 1, size 72 {
+        /// `UNNAMED_MEMFD` or `UNNAMED_DELETED`.
+        pub kind: u32,
+        /// File type and permissions (`st_mode`).
+        pub mode: u32,
+        /// Owner.
+        pub uid: u32,
+        /// Group.
+        pub gid: u32,
+        /// `F_SEAL_*`.
+        pub seals: u32,
+        /// `UNNAMED_LINKABLE` or 0.
+        pub flags: u32,
+        /// Bytes.
+        pub size: u64,
+        /// Time of access: seconds, nanoseconds.
+        pub atime: [i64; 2],
+        /// Time of modification: seconds, nanoseconds.
+        pub mtime: [i64; 2],
+        /// Bytes of the directory's path in the tail.
+        pub directory: u32,
+        /// Bytes of the name, which follows it.
+        pub name: u32,
+    }
+}
+
+/// [`UnnamedFile::flags`]: what memfd_create(2) returned, not what was opened of it later.
+pub const UNNAMED_ORIGINAL: u32 = 1;
+/// [`UnnamedFile::flags`]: opened with O_TMPFILE.
+pub const UNNAMED_TMPFILE: u32 = 2;
+
+record! {
+    /// An open file that is [`Unnamed`].
+    pub struct UnnamedFile: kind 0x71, version 1, size 32 {
+        /// See [`OpenFile`].
+        pub open: OpenFile,
+        /// The [`Unnamed`].
+        pub file: ObjRef,
+        /// `UNNAMED_ORIGINAL` and so on.
+        pub flags: u32,
+    }
+}
+
 record! {
     /// An end of a pipe or of a fifo.
     pub struct PipeFile: kind 0x63, version 1, size 32 {

@@ -25,7 +25,7 @@ record! {
         pub vdso: u64,
         /// CRC32 of the vdso's code: user registers may point into it.
         pub vdso_crc: u32,
-        /// `/proc/PID/exe` (a [`super::file::PathFile`]).
+        /// `/proc/PID/exe` (a [`super::file::PathFile`] or a [`super::file::UnnamedFile`]).
         pub exe: ObjRef,
         /// prctl(PR_SET_DUMPABLE).
         pub dumpable: u32,
@@ -40,7 +40,7 @@ record! {
 
 /// [`Vma::kind`]: private, without a file.
 pub const VMA_ANON: u32 = 1;
-/// [`Vma::kind`]: of a file (a [`super::file::PathFile`]).
+/// [`Vma::kind`]: of a file (a [`super::file::PathFile`] or a [`super::file::UnnamedFile`]).
 pub const VMA_FILE: u32 = 2;
 /// [`Vma::kind`]: of shared memory without a name (a [`Shmem`]).
 pub const VMA_SHMEM: u32 = 3;
@@ -166,7 +166,8 @@ pub const RUN_ZERO: u32 = 2;
 plain! {
     /// Pages that follow each other and are of one kind.
     pub struct PageRun: size 24 {
-        /// The first page: address of the page in an [`Mm`] or offset in a [`Shmem`], in pages.
+        /// The first page: address of the page in an [`Mm`] or offset in a [`Shmem`] or in a
+        /// [`super::file::Unnamed`], in pages.
         pub start: u64,
         /// How many pages.
         pub pages: u32,
@@ -181,7 +182,7 @@ record! {
     /// Which pages of an address space or of shared memory the image has. The tail is `runs`
     /// [`PageRun`]s in the order of their addresses. What no run names was never touched.
     pub struct PageMap: kind 0x43, version 1, size 8 {
-        /// An [`Mm`] or a [`Shmem`].
+        /// An [`Mm`], a [`Shmem`] or a [`super::file::Unnamed`].
         pub owner: ObjRef,
         /// How many runs the tail holds.
         pub runs: u32,

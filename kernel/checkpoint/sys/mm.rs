@@ -167,9 +167,7 @@ impl Mm {
     /// `EOPNOTSUPP`: the machine has no such thing.
     pub(crate) fn set_arch(&self, state: &[u64; 3]) -> Result {
         // SAFETY: The address space is referenced and belongs to the restart alone.
-        to_result(unsafe {
-            bindings::checkpoint_arch_mm_set(self.0.as_ptr(), state.as_ptr())
-        })
+        to_result(unsafe { bindings::checkpoint_arch_mm_set(self.0.as_ptr(), state.as_ptr()) })
     }
 
     /// Sets what else [`Mm::state`] reads, of an address space that nobody runs in yet.
@@ -358,14 +356,7 @@ impl MmReadGuard<'_> {
 
         // SAFETY: The mapping is valid while the address space is locked; `call` gets the closure
         // that it is made for.
-        to_result(unsafe {
-            walk(
-                vma,
-                address as _,
-                Some(call::<F>),
-                (&raw mut found).cast(),
-            )
-        })
+        to_result(unsafe { walk(vma, address as _, Some(call::<F>), (&raw mut found).cast()) })
     }
 }
 

@@ -39,4 +39,5 @@ pub(crate) mod time;
 pub(crate) mod timer;
 pub(crate) mod timerfd;
 pub(crate) mod tty;
+pub(crate) mod unnamed;
 pub(crate) mod vfork;

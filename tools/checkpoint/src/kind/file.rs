@@ -29,6 +29,8 @@ use crate::format::file::Pty;
 use crate::format::file::SignalFile;
 use crate::format::file::TimerFile;
 use crate::format::file::TtyFile;
+use crate::format::file::Unnamed;
+use crate::format::file::UnnamedFile;
 use crate::format::task::Sighand;
 use crate::format::Record;
 use crate::format::Value;
@@ -44,6 +46,7 @@ const OPEN_FILES: &[u16] = &[
     TtyFile::KIND,
     TimerFile::KIND,
     SignalFile::KIND,
+    UnnamedFile::KIND,
 ];
 
 /// `EFD_SEMAPHORE`.
@@ -97,6 +100,44 @@ impl Kind for PathFile {
         let bytes = tail.rest();
         let path = Tail::new(bytes).path(bytes.len() as u32, "path")?;
         Ok(vec![("path", path)])
+    }
+}
+
+impl Kind for Unnamed {
+    object!();
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let mut fields = Vec::new();
+        if self.kind == file::UNNAMED_DELETED {
+            fields.push(("directory", tail.path(self.directory, "directory")?));
+        }
+        fields.push(("name", tail.text(self.name, "name")?));
+        Ok(fields)
+    }
+
+    fn check(&self) -> Result<()> {
+        check_one_of(
+            "kind",
+            self.kind,
+            &[file::UNNAMED_MEMFD, file::UNNAMED_DELETED],
+        )?;
+        check_bits("flags", self.flags, file::UNNAMED_LINKABLE)
+    }
+}
+
+impl Kind for UnnamedFile {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("file", self.file, &[Unnamed::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits(
+            "flags",
+            self.flags,
+            file::UNNAMED_ORIGINAL | file::UNNAMED_TMPFILE,
+        )
     }
 }
 

@@ -15,6 +15,8 @@ use super::Reference;
 use super::Result;
 use super::Tail;
 use crate::format::file::PathFile;
+use crate::format::file::Unnamed;
+use crate::format::file::UnnamedFile;
 use crate::format::memory;
 use crate::format::memory::Guards;
 use crate::format::memory::Mm;
@@ -26,11 +28,17 @@ use crate::format::memory::Vma;
 use crate::format::Record;
 use crate::names;
 
+/// What can be mapped or executed.
+const MAPPABLE: &[u16] = &[PathFile::KIND, UnnamedFile::KIND];
+
+/// What has pages.
+const OWNERS: &[u16] = &[Mm::KIND, Shmem::KIND, Unnamed::KIND];
+
 impl Kind for Mm {
     object!();
 
     fn references(&self, _tail: &[u8]) -> Vec<Reference> {
-        vec![may("exe", self.exe, &[PathFile::KIND])]
+        vec![may("exe", self.exe, MAPPABLE)]
     }
 
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
@@ -44,7 +52,7 @@ impl Kind for Vma {
 
     fn references(&self, _tail: &[u8]) -> Vec<Reference> {
         let object = match self.kind {
-            memory::VMA_FILE => must("object", self.object, &[PathFile::KIND]),
+            memory::VMA_FILE => must("object", self.object, MAPPABLE),
             memory::VMA_SHMEM => must("object", self.object, &[Shmem::KIND]),
             _ => may("object", self.object, &[]),
         };
@@ -99,7 +107,7 @@ impl Kind for PageMap {
     no_object!();
 
     fn references(&self, _tail: &[u8]) -> Vec<Reference> {
-        vec![must("owner", self.owner, &[Mm::KIND, Shmem::KIND])]
+        vec![must("owner", self.owner, OWNERS)]
     }
 
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {

@@ -85,12 +85,6 @@ static void perf_setup(void)
 	need_fd("perf_event_open");
 }
 
-static void memfd_setup(void)
-{
-	fd = memfd_create("without a name", 0);
-	need_fd("memfd");
-}
-
 static void pidfd_setup(void)
 {
 	fd = syscall(SYS_pidfd_open, getpid(), 0);
@@ -141,35 +135,7 @@ static int make(const char *name)
 	return n;
 }
 
-static void deleted_setup(void)
-{
-	fd = make("gone");
-	NEED(!unlink(cr_path("gone")));
-}
-
-static void deleted_check(enum cr_phase phase)
-{
-	char buf[8] = "";
-
-	CHECK_EQ(pread(fd, buf, 4, 0), 4);
-	CHECK_STR(buf, "gone");
-}
-
 static char *mapped;
-
-static void deleted_mapping_setup(void)
-{
-	fd = make("gone");
-	mapped = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-	NEED(mapped != MAP_FAILED);
-	NEED(!close(fd));
-	NEED(!unlink(cr_path("gone")));
-}
-
-static void deleted_mapping_check(enum cr_phase phase)
-{
-	CHECK_MEM(mapped, "gone", 4);
-}
 
 static void deleted_cwd_setup(void)
 {
@@ -564,16 +530,12 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("fanotify", fanotify_setup, fd_check, "fanotify"),
 	REFUSED("io_uring", io_uring_setup, fd_check, "io_uring"),
 	REFUSED("perf_event", perf_setup, fd_check, "perf"),
-	REFUSED("memfd", memfd_setup, fd_check, "without a name"),
 	REFUSED("pidfd", pidfd_setup, fd_check, "pidfd"),
 	REFUSED("userfaultfd", userfaultfd_setup, fd_check, "userfault"),
 	REFUSED("proc_file", proc_setup, fd_check, "/maps"),
 	REFUSED("netlink_socket", netlink_setup, fd_check, "socket"),
 	REFUSED("unix_socket", unix_setup, fd_check, "socket"),
 	REFUSED("inet_socket", inet_setup, fd_check, "socket"),
-	REFUSED("deleted_file", deleted_setup, deleted_check, "/gone"),
-	REFUSED("deleted_mapping", deleted_mapping_setup,
-		deleted_mapping_check, "/gone"),
 	REFUSED("deleted_cwd", deleted_cwd_setup, deleted_cwd_check, "/gone"),
 	REFUSED("flock", flock_setup, flock_check, "lock"),
 	REFUSED("posix_lock", posix_lock_setup, posix_lock_check, "lock"),
