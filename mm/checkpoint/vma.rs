@@ -32,7 +32,7 @@ use kernel::str::BStr;
 use kernel::str::CString;
 
 /// What the kernel and the image call each flag.
-const FLAGS: [(u64, u64); 27] = [
+const FLAGS: [(u64, u64); 28] = [
     (bits::READ, format::VMA_READ),
     (bits::WRITE, format::VMA_WRITE),
     (bits::EXEC, format::VMA_EXEC),
@@ -60,6 +60,7 @@ const FLAGS: [(u64, u64); 27] = [
     (bits::PKEY1, format::VMA_PKEY1),
     (bits::PKEY2, format::VMA_PKEY2),
     (bits::PKEY3, format::VMA_PKEY3),
+    (bits::MAYBE_GUARD, format::VMA_MAYBE_GUARD),
 ];
 
 /// Flags that are set by their own call, when everything is mapped.
@@ -79,9 +80,8 @@ const REFUSED: [(u64, &str); 3] = [
 ];
 
 /// Flags that are not kept, because they are no property of the mapping: whether a tracker has
-/// seen it written (soft-dirty), and whether it has ever had guard regions, which come by
-/// themselves with those that it has.
-const IGNORED: u64 = bits::SOFTDIRTY | bits::MAYBE_GUARD;
+/// seen it written (soft-dirty).
+const IGNORED: u64 = bits::SOFTDIRTY;
 
 /// Bytes that the name of a mapping may have (`ANON_VMA_NAME_MAX_LEN` less the zero).
 const NAME_MAX: usize = 79;

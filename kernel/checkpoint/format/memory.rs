@@ -100,6 +100,8 @@ pub const VMA_PKEY1: u64 = 1 << 24;
 pub const VMA_PKEY2: u64 = 1 << 25;
 /// [`Vma::flags`]: see [`VMA_PKEY0`].
 pub const VMA_PKEY3: u64 = 1 << 26;
+/// [`Vma::flags`]: has or had guard regions, madvise(MADV_GUARD_INSTALL).
+pub const VMA_MAYBE_GUARD: u64 = 1 << 27;
 
 /// [`Vma::flags`]: the kernel may drop its pages at any time (MAP_DROPPABLE); the image has none.
 pub const VMA_DROPPABLE: u64 = 1 << 21;

@@ -40,6 +40,7 @@ pub(crate) const VMA_FLAGS: Bits = &[
     (memory::VMA_PKEY1, "pkey1"),
     (memory::VMA_PKEY2, "pkey2"),
     (memory::VMA_PKEY3, "pkey3"),
+    (memory::VMA_MAYBE_GUARD, "guards"),
 ];
 
 /// `Process::flags`.
