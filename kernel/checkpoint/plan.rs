@@ -60,13 +60,20 @@ pub(crate) struct TaskPlan {
     pub(crate) namespaces: ObjRef,
     /// Whether it is the leader of its process.
     pub(crate) is_leader: bool,
-    /// Whether it has ended.
+    /// Whether it sets what its process has: the leader, or the first thread that has not ended.
+    pub(crate) is_main: bool,
+    /// Whether it has ended. If it is a leader that has threads, those have not.
     pub(crate) is_zombie: bool,
+    /// The first of the threads of a leader that has ended.
+    pub(crate) heir: Option<u32>,
     /// Whether its creator waits in vfork(2) for it.
     pub(crate) is_vfork: bool,
-    /// Whether it is the first to refer to its address space, ...
-    pub(crate) owns_mm: bool,
-    /// ... table of descriptors, ...
+    /// Whether it makes its address space: the first does that refers to it. A leader that has
+    /// ended refers to what its threads have.
+    pub(crate) makes_mm: bool,
+    /// Whether it fills its address space.
+    pub(crate) fills_mm: bool,
+    /// Whether it is the first to refer to its table of descriptors, ...
     pub(crate) owns_files: bool,
     /// ... and directories: the first makes and fills what others share.
     pub(crate) owns_fs: bool,
@@ -536,6 +543,7 @@ impl Checker {
         }
         let creator = self.creator(&state, index, tasks)?;
         let owns_mm = self.is_first(state.mm)?;
+        let is_heir = self.inherit(&state, index, owns_mm, tasks)?;
         let parent = creator.and_then(|creator| tasks.get(creator as usize));
 
         // What is shared with somebody else than the creator could not be made.
@@ -558,7 +566,7 @@ impl Checker {
             .try_create_and_insert(state.tid, index, GFP_KERNEL)?;
         let owns_sighand = self.is_first(state.sighand)?;
 
-        if !is_zombie && owns_sighand != is_leader {
+        if !is_zombie && owns_sighand != (is_leader || is_heir) {
             return Err(EINVAL.into());
         }
         let is_vfork = state.flags & task::TASK_VFORK != 0;
@@ -573,9 +581,12 @@ impl Checker {
                 tid: state.tid,
                 creator,
                 is_leader,
+                is_main: is_heir || (is_leader && !is_zombie),
                 is_zombie,
+                heir: None,
                 is_vfork,
-                owns_mm,
+                makes_mm: owns_mm && !is_heir,
+                fills_mm: owns_mm,
                 mm: state.mm,
                 namespaces: state.namespaces,
                 owns_files: self.is_first(state.files)?,
@@ -584,6 +595,36 @@ impl Checker {
             GFP_KERNEL,
         )?;
         Ok(())
+    }
+
+    /// The first thread of a leader that has ended lends it what threads share, without which the
+    /// leader could make none. Gives whether the task is one.
+    fn inherit(
+        &self,
+        state: &task::Task,
+        index: u32,
+        owns_mm: bool,
+        tasks: &mut KVVec<TaskPlan>,
+    ) -> Result<bool> {
+        let Some((number, _)) = self.leader.filter(|(leader, _)| *leader != index) else {
+            return Ok(false);
+        };
+        let leader = tasks.get_mut(number as usize).ok_or(EINVAL)?;
+
+        if !leader.is_zombie || leader.heir.is_some() {
+            return Ok(false);
+        }
+        leader.heir = Some(index);
+        leader.mm = state.mm;
+        leader.makes_mm = owns_mm;
+        if owns_mm {
+            return Ok(true);
+        }
+        // It was made with the address space of its creator, or it could not have it.
+        let creator = leader.creator.ok_or(EINVAL)?;
+        let mm = tasks.get(creator as usize).ok_or(EINVAL)?.mm;
+
+        (mm == state.mm).then_some(true).ok_or(EINVAL.into())
     }
 
     /// A task waits in vfork(2) for one child, which is a process of its own.
@@ -604,15 +645,20 @@ impl Checker {
         index: u32,
         tasks: &[TaskPlan],
     ) -> Result<Option<u32>> {
-        if let Some((leader, first)) = &self.leader {
+        if let Some((leader, first)) = &mut self.leader {
             if first.process == state.process {
+                let leader = *leader;
+
+                // A leader that has ended has nothing to share: its first thread stands for it.
+                if first.flags & task::TASK_ZOMBIE != 0 {
+                    *first = *state;
+                }
                 let shares = state.mm == first.mm
                     && state.sighand == first.sighand
                     && state.namespaces == first.namespaces
-                    && state.flags & task::TASK_ZOMBIE == 0
-                    && first.flags & task::TASK_ZOMBIE == 0;
+                    && state.flags & task::TASK_ZOMBIE == 0;
 
-                return shares.then_some(Some(*leader)).ok_or(EINVAL.into());
+                return shares.then_some(Some(leader)).ok_or(EINVAL.into());
             }
         }
         // A new process: its record is the last that was read, and new.

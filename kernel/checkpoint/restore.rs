@@ -574,7 +574,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     }
     restart.check_failed()?;
     if plan.is_zombie {
-        return run_zombie(restart, &plan);
+        return run_zombie(restart, &plan, index);
     }
     let shared = make_shared(restart, &plan)?;
 
@@ -617,15 +617,28 @@ fn vfork(restart: &Restart, index: usize) -> Result<Option<Vfork>> {
         .transpose()
 }
 
-/// A process that had ended has its pids and credentials, and ends again.
-fn run_zombie(restart: &Restart, plan: &TaskPlan) -> Result<Next> {
+/// A process that had ended has its pids and credentials, and ends again. A leader that has
+/// threads makes them first, and ends alone.
+fn run_zombie(restart: &Arc<Restart>, plan: &TaskPlan, index: usize) -> Result<Next> {
+    let heir = plan
+        .heir
+        .and_then(|heir| restart.plan.tasks.get(heir as usize));
+
+    if let Some(heir) = heir {
+        restart.shared(plan.mm, plan.makes_mm, || Ok(Built::Mm(mm::make()?)))?;
+        prepare(restart, heir)?;
+        make_tasks(restart, index)?;
+    }
     restart.take(&restart.born);
     restart.pass(&restart.build)?;
     let exit_code = task::restore_zombie(restart, plan.number)?;
 
     restart.take(&restart.built);
     restart.pass(&restart.zombies)?;
-    Ok(Next::Exit(exit_code))
+    Ok(match heir {
+        Some(_) => Next::ExitThread(exit_code),
+        None => Next::Exit(exit_code),
+    })
 }
 
 /// What a task shares with others, held while it is filled.
@@ -637,7 +650,7 @@ struct Shared {
 /// can be made at once.
 fn make_shared(restart: &Restart, plan: &TaskPlan) -> Result<Shared> {
     let (state, _) = restart.record::<format::Task>(plan.number)?;
-    let mm = restart.shared(state.mm, plan.owns_mm, || Ok(Built::Mm(mm::make()?)))?;
+    let mm = restart.shared(state.mm, plan.makes_mm, || Ok(Built::Mm(mm::make()?)))?;
     let files = restart.shared(state.files, plan.owns_files, || {
         Ok(Built::Files(Arc::new(Files::new_empty()?, GFP_KERNEL)?))
     })?;
@@ -680,7 +693,7 @@ fn make_tasks(restart: &Arc<Restart>, index: usize) -> Result {
 fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     let (state, _) = restart.record::<format::Task>(plan.number)?;
 
-    if plan.owns_mm {
+    if plan.fills_mm {
         mm::fill(restart, &shared.mm, state.mm)?;
     }
     if plan.owns_files {
@@ -689,12 +702,12 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     if plan.owns_fs {
         table::restore_fs(restart, state.fs)?;
     }
-    if plan.is_leader {
+    if plan.is_main {
         task::process::restore(restart, plan.process)?;
     }
     task::restore(restart, plan.number)?;
     task::restore_pending(restart, plan.number, false)?;
-    if plan.is_leader {
+    if plan.is_main {
         task::restore_pending(restart, plan.process, true)?;
         fs::eventpoll::restore_signal_items(restart, state.sighand)?;
     }
@@ -741,7 +754,7 @@ fn set_sessions(restart: &Restart) -> Result {
 /// Sets the resource limits of all processes, now that they have what may be beyond them.
 fn set_limits(restart: &Restart) -> Result {
     for (index, plan) in restart.plan.tasks.iter().enumerate() {
-        if plan.is_leader && !plan.is_zombie {
+        if plan.is_main {
             task::process::set_limits(restart, &*restart.task(index)?, plan.process)?;
         }
     }
@@ -811,6 +824,7 @@ fn set_registers(restart: &Restart) -> Result {
 /// Lets the tasks run. Nothing fails any more.
 fn commit(restart: &Restart, flags: u64) -> Result {
     let mut zombies = KVVec::new();
+    let mut ended = KVVec::new();
     let mut tasks = KVVec::new();
 
     for (index, plan) in restart.plan.tasks.iter().enumerate() {
@@ -818,7 +832,10 @@ fn commit(restart: &Restart, flags: u64) -> Result {
         let (process, _) = restart.record::<format::Process>(plan.process)?;
 
         if plan.is_zombie {
-            zombies.push((task, process.exit_signal), GFP_KERNEL)?;
+            zombies.push(task.clone(), GFP_KERNEL)?;
+        }
+        if plan.is_zombie && plan.heir.is_none() {
+            ended.push((task, process.exit_signal), GFP_KERNEL)?;
         } else {
             // The restarter is not the parent that the root had: it gets what a child of its own
             // sends, whatever the image says.
@@ -834,12 +851,14 @@ fn commit(restart: &Restart, flags: u64) -> Result {
             tasks.push((task, leads), GFP_KERNEL)?;
         }
     }
-    for (task, _) in &zombies {
+    for (task, _) in &ended {
         sys::clone::keep(task, 0);
     }
     restart.zombies.open();
-    for (task, exit_signal) in &zombies {
+    for task in &zombies {
         sys::clone::wait_zombie(task)?;
+    }
+    for (task, exit_signal) in &ended {
         sys::clone::keep(task, *exit_signal);
     }
     restart.release();

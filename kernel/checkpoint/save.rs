@@ -291,7 +291,7 @@ fn save(root: &TaskRef, tree: &Tree, mode: u32, out: &mut OutStream, log: &Log) 
         root: Path::current_root(),
         ns: PidNs::of(root)?,
         outside: sys::ns::proxy(&Frozen::current())?,
-        inside: root_proxy(tree)?,
+        inside: root_proxy(tree, log)?,
         mode,
         frozen,
         files: KVVec::new(),
@@ -321,9 +321,15 @@ fn save(root: &TaskRef, tree: &Tree, mode: u32, out: &mut OutStream, log: &Log) 
     write(&saver, frozen, tasks, out)
 }
 
-fn root_proxy(tree: &Tree) -> Result<Proxy> {
+fn root_proxy(tree: &Tree, log: &Log) -> Result<Proxy> {
     match tree.tasks().first() {
         Some(tree::Member::Live(frozen)) => Ok(sys::ns::proxy(frozen)?),
+        Some(tree::Member::Zombie(_)) if tree.tasks().len() > 1 => Err(log.error(
+            EOPNOTSUPP,
+            fmt!(
+                "the root of the tree has ended, but for its other threads, which is not supported"
+            ),
+        )),
         _ => Err(ESRCH.into()),
     }
 }

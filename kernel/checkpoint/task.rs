@@ -2,11 +2,12 @@
 
 //! Processes and threads.
 //!
-//! Kept: the tree with all pids, sessions and process groups (also of dead leaders); zombies; what
+//! Kept: the tree with all pids, sessions and process groups (also of dead leaders); zombies, also
+//! leaders that have threads which have not ended; what
 //! threads share; credentials; signal handlers, masks and what is pending; interrupted system
 //! calls; registers; names, limits, priorities, rseq and robust lists; what [`attributes`] keeps.
-//! Not kept, and refused: what [`Frozen::snapshot`] calls refused; a dead leader of a process that
-//! has live threads; namespaces other than those of the container.
+//! Not kept, and refused: what [`Frozen::snapshot`] calls refused; namespaces other than those of
+//! the container.
 
 #[path = "task/attributes.rs"]
 mod attributes;
@@ -44,11 +45,19 @@ use kernel::prelude::*;
 
 /// Saves every task of the tree, and all that they refer to. Gives how many there are.
 pub(crate) fn save_all(saver: &mut Saver<'_>, tree: &Tree) -> Result<u32> {
-    for member in tree.tasks() {
+    for (member, next) in tree.tasks().iter().zip(1usize..) {
         saver.set_who(&member.task())?;
         match member {
             Member::Live(task) => save(saver, task, tree)?,
-            Member::Zombie(task) => save_zombie(saver, task, tree)?,
+            Member::Zombie(task) => {
+                // The threads of a process follow each other.
+                let has_threads = tree
+                    .tasks()
+                    .get(next)
+                    .is_some_and(|next| next.task().tgid() == task.tgid());
+
+                save_zombie(saver, task, tree, has_threads)?;
+            }
         }
     }
     Ok(u32::try_from(tree.tasks().len()).map_err(|_| E2BIG)?)
@@ -164,11 +173,12 @@ fn vfork_result(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<Option<
     )))
 }
 
-fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree) -> Result {
-    if task.pid() != task.tgid() || process::has_live_threads(task, tree) {
-        return Err(saver.refuse(fmt!(
-            "a thread group whose leader has ended is not supported"
-        )));
+/// Saves a task that has ended and stays: a process that nobody has waited for, or a leader that
+/// has threads which have not ended.
+fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree, has_threads: bool) -> Result {
+    // Other threads stay for a tracer only.
+    if task.pid() != task.tgid() || sys::task::is_traced(task) {
+        return Err(saver.refuse(fmt!("has ended, and is traced with ptrace(2)")));
     }
     let zombie = sys::freeze::Frozen::ended(task.clone());
     let process = process::save(saver, &zombie, tree)?;
@@ -189,6 +199,9 @@ fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree) -> Result {
     };
 
     saver.out.object(&state, &[])?;
+    if has_threads {
+        signal::save_pending(saver, &zombie, process, true)?;
+    }
     Ok(())
 }
 

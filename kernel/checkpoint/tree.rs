@@ -87,7 +87,10 @@ fn collect(root: &TaskRef) -> Result<KVVec<TaskRef>> {
             let mut complete = true;
             // Under the lock there is no memory to be had: what does not fit is counted as a
             // reason to try again with more room.
-            let mut add = |found: &mut KVVec<TaskRef>, task| {
+            let mut add = |found: &mut KVVec<TaskRef>, task: TaskRef| {
+                if task::is_gone(&task) {
+                    return;
+                }
                 complete &= found.push_within_capacity(task).is_ok();
             };
             let mut next = 0usize;

@@ -16,6 +16,7 @@ use core::ffi::c_void;
 use core::ptr;
 use kernel::bindings;
 use kernel::error::to_result;
+use kernel::ffi::c_long;
 use kernel::prelude::*;
 use kernel::task::Task;
 
@@ -25,8 +26,10 @@ pub(crate) enum Next {
     Run,
     /// It does so when the child has called execve(2) or ended.
     Wait(Vfork),
-    /// It ends with this wait status.
+    /// Its process ends with this wait status.
     Exit(i32),
+    /// It ends alone with this wait status, and its process goes on.
+    ExitThread(i32),
 }
 
 /// What a new task does before it runs its own code.
@@ -144,13 +147,14 @@ unsafe extern "C" fn work<B: Body>(head: *mut bindings::callback_head) {
 
     // What comes now may not return, or not soon.
     drop(start);
-    // SAFETY: The task holds nothing any more: it ends as through exit_group(2), or is sent a
+    // SAFETY: The task holds nothing any more: it ends as through exit_group(2) or exit(2), or is sent a
     // signal that it finds before it comes to user space.
     unsafe {
         match next {
             Ok(Next::Run) => (),
             Ok(Next::Wait(vfork)) => vfork.wait(),
             Ok(Next::Exit(code)) => bindings::do_group_exit(code),
+            Ok(Next::ExitThread(code)) => bindings::do_exit(code as c_long),
             Err(()) => {
                 bindings::send_sig(bindings::SIGKILL as i32, bindings::get_current(), 1);
             }

@@ -180,6 +180,17 @@ pub(crate) fn exit_state(task: &Task) -> i32 {
     unsafe { ptr::read_volatile(&raw const (*task.as_ptr()).exit_state) }
 }
 
+/// Whether the task is traced with ptrace(2).
+pub(crate) fn is_traced(task: &Task) -> bool {
+    // SAFETY: The task is referenced; the flags are a single word.
+    unsafe { ptr::read_volatile(&raw const (*task.as_ptr()).ptrace) != 0 }
+}
+
+/// Whether a task has ended and is about to be forgotten (`EXIT_DEAD`).
+pub(crate) fn is_gone(task: &Task) -> bool {
+    exit_state(task) == bindings::EXIT_DEAD as i32
+}
+
 /// The name (`task->comm`).
 pub(crate) fn comm(task: &Task) -> [u8; 16] {
     // SAFETY: The task is referenced; the name is an array in it, which may tear but not end.

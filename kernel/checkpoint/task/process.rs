@@ -19,19 +19,9 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::freeze::Frozen;
-use crate::sys::task::TaskRef;
-use crate::tree::Member;
 use crate::tree::Tree;
 use kernel::prelude::*;
 use kernel::task::Task;
-
-/// Whether some thread of the process of a dead task is alive.
-pub(super) fn has_live_threads(task: &TaskRef, tree: &Tree) -> bool {
-    tree.tasks().iter().any(|member| match member {
-        Member::Live(thread) => thread.tgid() == task.tgid(),
-        Member::Zombie(_) => false,
-    })
-}
 
 /// Saves the process of a task.
 pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<ObjRef> {

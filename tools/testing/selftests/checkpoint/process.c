@@ -36,6 +36,8 @@ static void *serve(void *arg)
 
 	for (;;) {
 		n = cr_get(&ids->ask);
+		if (n < 0)
+			syscall(SYS_exit, 7);
 		if (n != cr_get(&ids->told)) {
 			answer(ids);
 			cr_set(&ids->told, n);
@@ -308,7 +310,7 @@ static void dead_leader(void *arg)
 
 	cr_here(leader_task);
 	NEED(!pthread_create(&thread, NULL, outlive_leader, NULL));
-	pthread_exit(NULL);
+	syscall(SYS_exit, 5);
 }
 
 static pid_t child;
@@ -341,6 +343,90 @@ static void dead_leader_check(enum cr_phase phase)
 	CHECK(cr_slurp(path, stat, sizeof(stat)) > 0);
 	end = strrchr(stat, ')');
 	CHECK(end && end[2] == 'Z');
+}
+
+/* Its last thread ends as well, and with it the process. */
+static void dead_leader_ends_check(enum cr_phase phase)
+{
+	int status = 0;
+
+	check_same(&tree[0], &tree_was[0]);
+	CHECK_EQ(waitpid(child, &status, WNOHANG), 0);
+	cr_set(&tree[0].ask, -1);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 7 << 8);
+	dead_leader_setup();
+}
+
+/*
+ * Many threads without their leader: with a handler, a signal that waits for
+ * the process, and children.
+ */
+static int *usr1;
+
+static void count_usr1(int sig)
+{
+	__atomic_add_fetch(usr1, 1, __ATOMIC_ACQ_REL);
+}
+
+static void *orphan_thread(void *arg)
+{
+	struct ids *ids = arg;
+
+	cr_fork(leaf, ids + THREADS);
+	return serve(ids);
+}
+
+static void dead_leader_of_many(void *arg)
+{
+	struct sigaction act = { .sa_handler = count_usr1 };
+	pthread_t thread;
+	sigset_t set;
+	size_t i;
+
+	NEED(!sigaction(SIGUSR1, &act, NULL));
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	NEED(!sigprocmask(SIG_BLOCK, &set, NULL));
+	NEED(!kill(getpid(), SIGUSR2));
+	for (i = 0; i < THREADS; i++)
+		NEED(!pthread_create(&thread, NULL, orphan_thread, &tree[i]));
+	syscall(SYS_exit, 5);
+}
+
+static void dead_leader_many_setup(void)
+{
+	size_t i;
+
+	usr1 = cr_shared(sizeof(*usr1));
+	tree = cr_shared(2 * THREADS * sizeof(*tree));
+	child = cr_fork(dead_leader_of_many, NULL);
+	for (i = 0; i < 2 * THREADS; i++) {
+		ask(&tree[i]);
+		tree_was[i] = tree[i];
+	}
+	cr_msleep(100);
+}
+
+static void dead_leader_many_check(enum cr_phase phase)
+{
+	char path[64], status[4096] = "";
+	size_t i;
+
+	for (i = 0; i < 2 * THREADS; i++) {
+		check_same(&tree[i], &tree_was[i]);
+		CHECK_EQ(i < THREADS ? tree[i].pid : tree[i].ppid, child);
+	}
+	cr_set(usr1, 0);
+	CHECK_EQ(kill(child, SIGUSR1), 0);
+	cr_await(usr1, 1);
+	CHECK_EQ(waitpid(child, NULL, WNOHANG), 0);
+	if (cr_mode == CR_CONTAINER)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", child,
+		 tree[1].tid);
+	CHECK(cr_slurp(path, status, sizeof(status)) > 0);
+	CHECK(strstr(status, "ShdPnd:\t0000000000000800"));
 }
 
 /* Dead children that nobody has waited for. */
@@ -816,7 +902,11 @@ static const struct cr_scenario scenarios[] = {
 	  child_threads_check },
 	{ "thread.join", CR_TREE, join_setup, join_check },
 	{ "thread.dead_leader", CR_TREE, dead_leader_setup,
-	  dead_leader_check, CR_REFUSED, "leader has ended" },
+	  dead_leader_check },
+	{ "thread.dead_leader_ends", CR_TREE, dead_leader_setup,
+	  dead_leader_ends_check },
+	{ "thread.dead_leader_many", CR_TREE, dead_leader_many_setup,
+	  dead_leader_many_check },
 	{ "thread.rseq", CR_ANY, rseq_setup, rseq_check },
 	{ "thread.robust_list", CR_TREE, robust_setup, robust_check },
 };
