@@ -178,6 +178,12 @@ impl Plan {
         // The second of each pair rises: records and tasks of one owner keep their order.
         self.created.sort_unstable();
         self.belonging.sort_unstable();
+        self.check_groups().map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image is not valid: its process groups and sessions cannot be"),
+            )
+        })?;
         self.check_vmas_cover_pages().map_err(|error| {
             log.error(
                 error.errno(),
@@ -289,6 +295,51 @@ impl Plan {
             .zip(&self.spans)
             .filter(|(_, span)| span.kind == T::KIND)
             .filter_map(|(index, _)| self.raw(index).ok())
+    }
+
+    /// A process group belongs to one session, and so does the process that has its number, which
+    /// none of them can leave. 0 stands for what is outside of the tree.
+    fn check_groups(&self) -> Result {
+        let mut sessions = RBTree::<i32, i32>::new();
+
+        for plan in self.tasks.iter().filter(|plan| plan.is_leader) {
+            let (process, _) = self.object(plan.process)?.parse::<task::Process>()?;
+            let (group, session) = (process.pgid, process.sid);
+            let leads = |number: i32| self.session_of(number).map(|led| led == session);
+
+            if session != 0
+                && (group == 0
+                    || (session == process.tgid && group != session)
+                    || leads(session) == Some(false))
+            {
+                return Err(EINVAL.into());
+            }
+            if group == 0 {
+                continue;
+            }
+            if leads(group) == Some(false)
+                || sessions.get(&group).is_some_and(|other| *other != session)
+            {
+                return Err(EINVAL.into());
+            }
+            if sessions.get(&group).is_none() {
+                sessions.try_create_and_insert(group, session, GFP_KERNEL)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The session of the process with a number, if the tree has one; what a thread has is the
+    /// session of nobody.
+    fn session_of(&self, number: i32) -> Option<i32> {
+        let index = *self.tids.get(&number)? as usize;
+        let plan = self.tasks.get(index).filter(|plan| plan.is_leader);
+
+        Some(
+            plan.and_then(|plan| self.object(plan.process).ok())
+                .and_then(|record| record.parse::<task::Process>().ok())
+                .map_or(-1, |(process, _)| process.sid),
+        )
     }
 
     /// Page data goes only where private memory is mapped: anything else could write to a file.
