@@ -591,7 +591,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     drop(shared);
     restart.take(&restart.built);
     restart.pass(&restart.commit)?;
-    task::release(restart, plan.number, plan.is_leader)?;
+    task::release(restart, plan.number, plan.is_main)?;
     if plan.creator.is_none() {
         task::namespace::restore_last_pid(restart, plan.number)?;
     }

@@ -314,7 +314,7 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
 }
 
 /// Sets the other properties of the running task, after which it runs its own code.
-pub(crate) fn release(restart: &Restart, number: ObjRef, is_leader: bool) -> Result {
+pub(crate) fn release(restart: &Restart, number: ObjRef, is_main: bool) -> Result {
     let (state, _) = restart.record::<format::Task>(number)?;
     let (mm, _) = restart.record::<crate::format::memory::Mm>(state.mm)?;
 
@@ -345,7 +345,7 @@ pub(crate) fn release(restart: &Restart, number: ObjRef, is_leader: bool) -> Res
 
     sys::signal::set_blocked(state.blocked, saved);
     sys::signal::set_sigpending();
-    if is_leader {
+    if is_main {
         timer::start(restart, state.process)?;
     }
     Ok(())
