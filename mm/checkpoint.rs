@@ -18,6 +18,7 @@ pub(crate) mod shmem;
 #[path = "checkpoint/vma.rs"]
 pub(crate) mod vma;
 
+pub(crate) use self::pages::PageWriter;
 pub(crate) use self::pages::Pages;
 
 use crate::error::Result;
@@ -33,6 +34,7 @@ use crate::sys;
 use crate::sys::freeze::Frozen;
 use crate::sys::mm::Mm;
 use crate::sys::mm::AUXV_WORDS;
+use crate::tree;
 use kernel::bindings;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -125,9 +127,11 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     )?;
 
     saver.objects.insert(Class::Mm, mm.key(), number)?;
-    let runs = vma::save_all(saver, &mm, number)?;
+    let ranges = vma::save_all(saver, &mm, number)?;
 
-    saver.pages.add(number, pages::Owner::Mm(mm), runs)
+    let who = tree::describe(&task.task())?;
+
+    saver.pages.add_mm(number, mm, ranges, who)
 }
 
 /// Checks the record.

@@ -167,14 +167,18 @@ struct checkpoint_unnamed {
 	bool linkable;
 };
 
-/* kernel/checkpoint/walk.c */
+/* kernel/checkpoint/pages.c */
 int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
+			 bool skip_zeros,
 			 int (*found)(void *arg, unsigned long addr,
-				      unsigned long end),
+				      unsigned long end, u64 id),
 			 void *arg);
 int checkpoint_walk_guards(struct vm_area_struct *vma, unsigned long from,
 			   int (*found)(void *arg, unsigned long addr,
-					unsigned long end),
+					unsigned long end, u64 id),
 			   void *arg);
+struct mm_struct *checkpoint_dup_mm(struct mm_struct *mm);
+int checkpoint_share_pages(struct mm_struct *dst_mm, struct mm_struct *src_mm,
+			   unsigned long start, unsigned long *end);
 
 #endif /* _KERNEL_CHECKPOINT_H */

@@ -371,19 +371,20 @@ impl Plan {
                 .peekable();
 
             for run in &runs {
-                let (start, end) = (run.start, run_end(run));
+                let (mut start, end) = (run.start, run_end(run));
 
-                while vmas
-                    .next_if(|vma| vma.end >> crate::sys::page::SHIFT <= start)
-                    .is_some()
-                {}
-                let inside = vmas.peek().is_some_and(|vma| {
-                    vma.start >> crate::sys::page::SHIFT <= start
-                        && end <= vma.end >> crate::sys::page::SHIFT
-                });
+                // A run may go on in the next mapping.
+                while start < end {
+                    while vmas
+                        .next_if(|vma| vma.end >> crate::sys::page::SHIFT <= start)
+                        .is_some()
+                    {}
+                    let vma = vmas.peek().ok_or(EINVAL)?;
 
-                if !inside {
-                    return Err(EINVAL.into());
+                    if start < vma.start >> crate::sys::page::SHIFT {
+                        return Err(EINVAL.into());
+                    }
+                    start = vma.end >> crate::sys::page::SHIFT;
                 }
             }
         }
@@ -526,7 +527,8 @@ impl Checker {
             memory::Vma::KIND => self.check_vma(record, kind_of)?,
             memory::Guards::KIND => mm::vma::check_guards(record, kind_of)?,
             memory::PageMap::KIND => {
-                let (owner, data) = mm::pages::check(record, kind_of, self.data)?;
+                let is_mapped = |object| self.mapped.get(&object).is_some();
+                let (owner, data) = mm::pages::check(record, kind_of, is_mapped, self.data)?;
 
                 // One map for each owner.
                 if self.mapped.get(&owner).is_some() {

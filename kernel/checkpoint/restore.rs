@@ -773,17 +773,24 @@ fn read_pages(restart: &Restart, stream: &mut InStream) -> Result {
             _ => return Err(EINVAL.into()),
         };
 
-        reader.read(&record, &owner).map_err(|error| {
-            // Memory that nobody may write to cannot have been written to.
-            let errno = match error.errno() {
-                errno if errno == EFAULT => EINVAL,
-                errno => errno,
-            };
+        let address_space = |number| match restart.obtain(number, || Err(EINVAL.into()))? {
+            Built::Mm(mm) => Ok(mm),
+            _ => Err(EINVAL.into()),
+        };
 
-            restart
-                .log
-                .error(errno, fmt!("object {}: its pages", map.owner.0))
-        })?;
+        reader
+            .read(&record, &owner, address_space)
+            .map_err(|error| {
+                // Memory that nobody may write to cannot have been written to.
+                let errno = match error.errno() {
+                    errno if errno == EFAULT => EINVAL,
+                    errno => errno,
+                };
+
+                restart
+                    .log
+                    .error(errno, fmt!("object {}: its pages", map.owner.0))
+            })?;
         restart.check_failed()?;
     }
     reader.finish().map_err(|error| {

@@ -5,6 +5,10 @@
 //!
 //! Nothing is written before everything has been collected: a refusal leaves a short image that
 //! says why. Whatever happens, dropping the [`Tree`] lets the tasks run on.
+//!
+//! With `CHECKPOINT_COW` the address spaces are duplicated as fork(2) does once the tasks have been
+//! collected, and the tree runs on from there: their pages are found in the duplicates and written
+//! from them. Only shared memory, which cannot be duplicated, is written before.
 
 use crate::error::Error;
 use crate::error::Result;
@@ -43,7 +47,8 @@ const FLAGS: u64 = (bindings::CHECKPOINT_SUBTREE
     | bindings::CHECKPOINT_KILL
     | bindings::CHECKPOINT_LEAVE_FROZEN
     | bindings::CHECKPOINT_THAW
-    | bindings::CHECKPOINT_STATS) as u64;
+    | bindings::CHECKPOINT_STATS
+    | bindings::CHECKPOINT_COW) as u64;
 
 /// What may become of the tree: one of them, or neither.
 const ENDS: u64 = (bindings::CHECKPOINT_KILL | bindings::CHECKPOINT_LEAVE_FROZEN) as u64;
@@ -152,7 +157,9 @@ pub(crate) fn checkpoint(
     flags: u64,
     logfd: i32,
 ) -> core::result::Result<i64, kernel::error::Error> {
-    if flags & !FLAGS != 0 || flags & ENDS == ENDS || pid < 0 {
+    let cow = flags & u64::from(bindings::CHECKPOINT_COW) != 0;
+
+    if flags & !FLAGS != 0 || flags & ENDS == ENDS || (cow && flags & ENDS != 0) || pid < 0 {
         return Err(EINVAL);
     }
     let log = KBox::pin_init(Log::new(open_log(logfd)?), GFP_KERNEL)?;
@@ -195,24 +202,12 @@ fn run(pid: i32, fd: i32, flags: u64, log: &Log) -> Result<i64> {
     let mut out = OutStream::fget(fd)?;
     let started = sys::time::now();
     let tree = tree::freeze(&root, log)?;
-    let result = save(&root, &tree, mode, &mut out, log);
-    let saved = match result {
-        Ok(saved) => saved,
-        Err(error) => {
-            log.finish(&error);
-            drop(tree);
-            let _ = write_failure(&mut out, &error, log);
-            return Err(Error::told(error.errno()));
-        }
-    };
+    let saved = save(&root, tree, mode, flags, &mut out, log).map_err(|error| {
+        log.finish(&error);
+        let _ = write_failure(&mut out, &error, log);
+        Error::told(error.errno())
+    })?;
 
-    if flags & u64::from(bindings::CHECKPOINT_KILL) != 0 {
-        tree.kill();
-    } else if flags & u64::from(bindings::CHECKPOINT_LEAVE_FROZEN) != 0 {
-        tree.leave_frozen();
-    } else {
-        drop(tree);
-    }
     if flags & u64::from(bindings::CHECKPOINT_STATS) != 0 {
         report(started, &saved, log);
     }
@@ -273,16 +268,99 @@ fn mode(root: &TaskRef, caller: &TaskRef, flags: u64, log: &Log) -> Result<u32> 
 struct Saved {
     id: i64,
     frozen: sys::time::Now,
+    thawed: sys::time::Now,
     bytes: u64,
     meta_bytes: u64,
     data_pages: u64,
+    shared_pages: u64,
     tasks: u32,
     objects: u32,
 }
 
-/// Saves a tree that does not run.
-fn save(root: &TaskRef, tree: &Tree, mode: u32, out: &mut OutStream, log: &Log) -> Result<Saved> {
+/// What has been collected of a tree: everything but which pages it has.
+struct Collected {
+    out: Writer,
+    pages: mm::Pages,
+    tasks: u32,
+}
+
+/// Saves a tree that does not run, and lets it run on, kills it or leaves it, as the flags say. If
+/// it fails, the tree runs on.
+fn save(
+    root: &TaskRef,
+    tree: Tree,
+    mode: u32,
+    flags: u64,
+    out: &mut OutStream,
+    log: &Log,
+) -> Result<Saved> {
     let frozen = sys::time::now();
+    let mut tree = Some(tree);
+    let mut thawed = None;
+    let Collected {
+        out: mut metadata,
+        mut pages,
+        tasks,
+    } = collect(root, tree.as_ref().ok_or(ESRCH)?, mode, frozen, log)?;
+    let cow = flags & u64::from(bindings::CHECKPOINT_COW) != 0;
+
+    if cow {
+        pages.duplicate()?;
+        if !pages.has_shared_memory() {
+            thawed = end(&mut tree, flags);
+        }
+    }
+    pages.find(log)?;
+    pages.save_maps(&mut metadata)?;
+    let objects = metadata.objects();
+
+    metadata.record(&End { objects, tasks }, &[])?;
+    let id = write_metadata(metadata.bytes(), &pages, mode, frozen, out)?;
+    let mut writer = mm::PageWriter::new(&pages);
+
+    writer.write_shared_memory(out)?;
+    if cow && thawed.is_none() {
+        thawed = end(&mut tree, flags);
+    }
+    writer.write_address_spaces(out)?;
+    writer.finish(out)?;
+    Ok(Saved {
+        id,
+        frozen,
+        thawed: thawed
+            .or_else(|| end(&mut tree, flags))
+            .unwrap_or_else(sys::time::now),
+        bytes: out.written(),
+        meta_bytes: metadata.bytes().len() as u64,
+        data_pages: pages.count(),
+        shared_pages: pages.shared(),
+        tasks,
+        objects,
+    })
+}
+
+/// Does with the tree what the flags say. Gives the moment, the first time.
+fn end(tree: &mut Option<Tree>, flags: u64) -> Option<sys::time::Now> {
+    let tree = tree.take()?;
+
+    if flags & u64::from(bindings::CHECKPOINT_KILL) != 0 {
+        tree.kill();
+    } else if flags & u64::from(bindings::CHECKPOINT_LEAVE_FROZEN) != 0 {
+        tree.leave_frozen();
+    } else {
+        drop(tree);
+    }
+    Some(sys::time::now())
+}
+
+/// Collects everything but which pages there are, of a tree that does not run.
+fn collect(
+    root: &TaskRef,
+    tree: &Tree,
+    mode: u32,
+    frozen: sys::time::Now,
+    log: &Log,
+) -> Result<Collected> {
     let mut saver = Saver {
         log,
         tree,
@@ -314,11 +392,11 @@ fn save(root: &TaskRef, tree: &Tree, mode: u32, out: &mut OutStream, log: &Log) 
     if mode == header::MODE_CONTAINER {
         fs::check_leaks(&saver)?;
     }
-    saver.pages.save_maps(&mut saver.out)?;
-    let objects = saver.out.objects();
-
-    saver.out.record(&End { objects, tasks }, &[])?;
-    write(&saver, frozen, tasks, out)
+    Ok(Collected {
+        out: saver.out,
+        pages: saver.pages,
+        tasks,
+    })
 }
 
 fn root_proxy(tree: &Tree, log: &Log) -> Result<Proxy> {
@@ -359,35 +437,26 @@ pub(crate) fn new_header(mode: u32, frozen: sys::time::Now) -> Header {
     }
 }
 
-/// Writes a complete image.
-fn write(
-    saver: &Saver<'_>,
+/// Writes header and metadata, up to where the page data starts. Gives the number of the image.
+fn write_metadata(
+    metadata: &[u8],
+    pages: &mm::Pages,
+    mode: u32,
     frozen: sys::time::Now,
-    tasks: u32,
     out: &mut OutStream,
-) -> Result<Saved> {
-    let metadata = saver.out.bytes();
-    let mut head = new_header(saver.mode, frozen);
+) -> Result<i64> {
+    let mut head = new_header(mode, frozen);
     let id = i64::from(LAST_ID.fetch_add(1, Relaxed).wrapping_add(1) & i32::MAX).max(1);
 
     head.id = id as u64;
-    head.data_pages = saver.pages.count();
+    head.data_pages = pages.count();
     image::seal(&mut head, metadata);
     out.write_all(head.as_bytes())?;
     out.write_all(metadata)?;
     let zeros = KVVec::from_elem(0u8, image::padding(out.written())?, GFP_KERNEL)?;
 
     out.write_all(&zeros)?;
-    saver.pages.write(out)?;
-    Ok(Saved {
-        id,
-        frozen,
-        bytes: out.written(),
-        meta_bytes: metadata.len() as u64,
-        data_pages: head.data_pages,
-        tasks,
-        objects: saver.out.objects(),
-    })
+    Ok(id)
 }
 
 /// Writes an image that only tells why there is none.
@@ -413,13 +482,18 @@ fn report(started: sys::time::Now, saved: &Saved, log: &Log) {
     let now = sys::time::now();
 
     log.line(fmt!(
-        "stats frozen_ns={} freeze_ns={} total_ns={} bytes={} meta_bytes={} data_pages={} tasks={} objects={}",
-        now.monotonic.saturating_sub(saved.frozen.monotonic),
+        "stats frozen_ns={} freeze_ns={} total_ns={} bytes={} meta_bytes={} data_pages={} \
+         shared_pages={} tasks={} objects={}",
+        saved
+            .thawed
+            .monotonic
+            .saturating_sub(saved.frozen.monotonic),
         saved.frozen.monotonic.saturating_sub(started.monotonic),
         now.monotonic.saturating_sub(started.monotonic),
         saved.bytes,
         saved.meta_bytes,
         saved.data_pages,
+        saved.shared_pages,
         saved.tasks,
         saved.objects
     ));

@@ -3,7 +3,8 @@
 //! The content of memory: which pages the image has, and moving them.
 //!
 //! All pages are written behind the metadata in the order of the page maps, from where they are
-//! to the file and from the file to where they belong, without a copy in between.
+//! to the file and from the file to where they belong, without a copy in between. A page that
+//! processes share since fork(2) is written once, and shared again by a restart.
 
 use crate::error::Result;
 use crate::format::file::Unnamed;
@@ -18,30 +19,47 @@ use crate::format::Trailer;
 use crate::image;
 use crate::image::RawRecord;
 use crate::image::Writer;
+use crate::log::Log;
 use crate::plan::KindOf;
 use crate::sys;
 use crate::sys::file::FileRef;
 use crate::sys::mm::Mm;
+use crate::sys::mm::Walk;
 use crate::sys::page::Pinned;
 use crate::sys::page::SHIFT;
 use crate::sys::stream::InStream;
 use crate::sys::stream::OutStream;
 use crate::sys::unnamed;
 use kernel::prelude::*;
+use kernel::rbtree::RBTree;
+use kernel::str::CString;
 use kernel::sync::Arc;
 
 /// How many pages are moved at once.
 const BATCH: u64 = 256;
+
+/// How many ranges one walk of the page tables can find.
+const RANGES: usize = 512;
+
+/// Where the image has the content of pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// In the page data.
+    Data,
+    /// At the same addresses of an address space that stands before, by its index.
+    Shared(u32),
+}
 
 /// Pages that follow each other, by the number of the first.
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
     start: u64,
     pages: u32,
+    content: Content,
 }
 
 impl Run {
-    /// The pages from one address (or offset) up to another.
+    /// The pages from one address (or offset) up to another, which the page data will have.
     pub(crate) fn of_bytes(start: u64, end: u64) -> Result<Self> {
         let end = end
             .checked_next_multiple_of(sys::page::SIZE as u64)
@@ -51,8 +69,35 @@ impl Run {
         Ok(Self {
             start: start >> SHIFT,
             pages: u32::try_from(pages).map_err(|_| EOVERFLOW)?,
+            content: Content::Data,
         })
     }
+
+    /// Number of the first page behind.
+    fn end(&self) -> u64 {
+        self.start.saturating_add(u64::from(self.pages))
+    }
+}
+
+/// Adds pages to a list, to the last run if they continue it.
+fn push_run(runs: &mut KVVec<Run>, run: Run) -> Result {
+    if let Some(last) = runs.last_mut() {
+        if last.end() == run.start && last.content == run.content {
+            if let Some(pages) = last.pages.checked_add(run.pages) {
+                last.pages = pages;
+                return Ok(());
+            }
+        }
+    }
+    Ok(runs.push(run, GFP_KERNEL)?)
+}
+
+/// A private mapping, whose pages only the image can bring back.
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// Whether pages that hold only zeros need not be saved.
+    pub(crate) skip_zeros: bool,
 }
 
 /// What has pages. Shared by reference, since a saver lends it and a restart owns it.
@@ -139,68 +184,210 @@ impl Crcs {
     }
 }
 
+/// An address space or shared memory, and which of its pages are saved.
+struct Entry {
+    number: ObjRef,
+    owner: Owner,
+    /// Where pages are looked for, if that has not been done yet.
+    ranges: KVVec<Range>,
+    runs: KVVec<Run>,
+    /// Whose it is, for the log.
+    who: CString,
+}
+
+impl Entry {
+    fn address_space(&self) -> Option<&Mm> {
+        match &self.owner {
+            Owner::Mm(mm) => Some(mm),
+            _ => None,
+        }
+    }
+
+    fn data_pages(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.content == Content::Data)
+    }
+}
+
 /// The pages that an image will have.
 pub(crate) struct Pages {
-    owners: KVVec<(ObjRef, Owner, KVVec<Run>)>,
-    count: u64,
+    entries: KVVec<Entry>,
 }
 
 impl Pages {
     /// None yet.
     pub(crate) fn new() -> Self {
         Self {
-            owners: KVVec::new(),
-            count: 0,
+            entries: KVVec::new(),
         }
     }
 
-    /// How many.
+    /// How many the page data has.
     pub(crate) fn count(&self) -> u64 {
-        self.count
+        self.entries
+            .iter()
+            .flat_map(Entry::data_pages)
+            .fold(0, |count, run| count.saturating_add(u64::from(run.pages)))
+    }
+
+    /// How many are stored once for several address spaces.
+    pub(crate) fn shared(&self) -> u64 {
+        self.entries
+            .iter()
+            .flat_map(|entry| &entry.runs)
+            .filter(|run| run.content != Content::Data)
+            .fold(0, |count, run| count.saturating_add(u64::from(run.pages)))
     }
 
     /// The address spaces.
     pub(crate) fn address_spaces(&self) -> impl Iterator<Item = &Mm> {
-        self.owners.iter().filter_map(|(_, owner, _)| match owner {
-            Owner::Mm(mm) => Some(mm),
-            _ => None,
-        })
+        self.entries.iter().filter_map(Entry::address_space)
     }
 
-    /// Adds the pages of an address space or of shared memory. Gives its number back.
+    /// Adds the pages of shared memory. Gives its number back.
     pub(crate) fn add(&mut self, number: ObjRef, owner: Owner, runs: KVVec<Run>) -> Result<ObjRef> {
-        for run in &runs {
-            self.count = self
-                .count
-                .checked_add(u64::from(run.pages))
-                .ok_or(EOVERFLOW)?;
-        }
-        self.owners.push((number, owner, runs), GFP_KERNEL)?;
+        let entry = Entry {
+            number,
+            owner,
+            ranges: KVVec::new(),
+            runs,
+            who: CString::try_from_fmt(fmt!("object {}", number.0))?,
+        };
+
+        self.entries.push(entry, GFP_KERNEL)?;
         Ok(number)
+    }
+
+    /// Adds an address space of a task. Gives its number back.
+    pub(crate) fn add_mm(
+        &mut self,
+        number: ObjRef,
+        mm: Mm,
+        ranges: KVVec<Range>,
+        who: CString,
+    ) -> Result<ObjRef> {
+        let entry = Entry {
+            number,
+            owner: Owner::Mm(mm),
+            ranges,
+            runs: KVVec::new(),
+            who,
+        };
+
+        self.entries.push(entry, GFP_KERNEL)?;
+        Ok(number)
+    }
+
+    /// Puts copy-on-write duplicates in the place of all address spaces, so that the tasks may run
+    /// on while their memory is saved.
+    pub(crate) fn duplicate(&mut self) -> Result {
+        for entry in &mut self.entries {
+            if let Owner::Mm(mm) = &entry.owner {
+                entry.owner = Owner::Mm(mm.duplicate()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is memory that cannot be duplicated.
+    pub(crate) fn has_shared_memory(&self) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.address_space().is_none() && !entry.runs.is_empty())
+    }
+
+    /// Finds the pages of all address spaces that only the image can bring back.
+    pub(crate) fn find(&mut self, log: &Log) -> Result {
+        let several = self.address_spaces().nth(1).is_some();
+        let mut known = RBTree::<u64, (u32, u64)>::new();
+
+        for index in 0..self.entries.len() {
+            let (before, rest) = self.entries.split_at_mut(index);
+            let Some(entry) = rest.first_mut() else {
+                continue;
+            };
+            let Owner::Mm(mm) = &entry.owner else {
+                continue;
+            };
+            let mut runs = KVVec::new();
+
+            for range in &entry.ranges {
+                let what = Walk::Anon {
+                    skip_zeros: range.skip_zeros,
+                };
+
+                find_in(mm, what, range.start, range.end, |start, end, id| {
+                    let mut run = Run::of_bytes(start, end)?;
+
+                    if id != 0 && several {
+                        run.content = seen(&mut known, id, index, run.start)?;
+                    }
+                    push_run(&mut runs, run)
+                })
+                .map_err(|error| {
+                    if error.errno() != EOPNOTSUPP {
+                        return error;
+                    }
+                    log.error(
+                        EOPNOTSUPP,
+                        fmt!(
+                            "{}: mapping at {:#x}: has pages that are not supported (userfaultfd, \
+                             poison or device memory)",
+                            &*entry.who,
+                            range.start
+                        ),
+                    )
+                })?;
+            }
+            entry.runs = verify(mm, before, &runs)?;
+            entry.ranges = KVVec::new();
+        }
+        Ok(())
+    }
+
+    /// Shared memory first, which is saved while the tasks do not run.
+    fn in_order(&self) -> impl Iterator<Item = &Entry> {
+        let those = |is_mm: bool| {
+            self.entries
+                .iter()
+                .filter(move |entry| entry.address_space().is_some() == is_mm)
+        };
+
+        Iterator::chain(those(false), those(true))
     }
 
     /// Saves which pages they are.
     pub(crate) fn save_maps(&self, out: &mut Writer) -> Result {
         let mut data = 0u64;
 
-        for (owner, _, runs) in &self.owners {
-            let mut map = KVVec::with_capacity(runs.len(), GFP_KERNEL)?;
+        for entry in self.in_order() {
+            let mut map = KVVec::with_capacity(entry.runs.len(), GFP_KERNEL)?;
 
-            for run in runs {
+            for run in &entry.runs {
+                let (kind, at) = match run.content {
+                    Content::Data => (format::RUN_DATA, data),
+                    Content::Shared(index) => {
+                        let owner = self.entries.get(index as usize).ok_or(EINVAL)?;
+
+                        (format::RUN_SHARED, u64::from(owner.number.0))
+                    }
+                };
+
                 map.push(
                     PageRun {
                         start: run.start,
                         pages: run.pages,
-                        kind: format::RUN_DATA,
-                        data,
+                        kind,
+                        data: at,
                     },
                     GFP_KERNEL,
                 )?;
-                data = data.checked_add(u64::from(run.pages)).ok_or(EOVERFLOW)?;
+                if run.content == Content::Data {
+                    data = data.checked_add(u64::from(run.pages)).ok_or(EOVERFLOW)?;
+                }
             }
             out.record(
                 &PageMap {
-                    owner: *owner,
+                    owner: entry.number,
                     runs: u32::try_from(map.len()).map_err(|_| E2BIG)?,
                 },
                 &[map.as_slice().as_bytes()],
@@ -208,28 +395,163 @@ impl Pages {
         }
         Ok(())
     }
+}
 
-    /// Writes the pages and the trailer.
-    pub(crate) fn write(&self, out: &mut OutStream) -> Result {
-        let mut crcs = Crcs::new();
+/// Calls `found` with the pages of a sort in a mapping (see [`MmReadGuard::walk`]), without the
+/// lock that is held while they are looked for.
+///
+/// [`MmReadGuard::walk`]: sys::mm::MmReadGuard::walk
+pub(super) fn find_in(
+    mm: &Mm,
+    what: Walk,
+    start: u64,
+    end: u64,
+    mut found: impl FnMut(u64, u64, u64) -> Result,
+) -> Result {
+    let mut ranges = KVec::<(u64, u64, u64)>::with_capacity(RANGES, GFP_KERNEL)?;
+    let mut from = start;
 
-        for (_, owner, runs) in &self.owners {
-            for run in runs {
-                each_batch(owner, run.start, run.pages, false, |pages| {
-                    crcs.add(pages)?;
+    loop {
+        let walked = mm.read_lock()?.walk(what, from, |start, end, id| {
+            if let Some(last) = ranges.last_mut() {
+                if last.1 == start && last.2 == 0 && id == 0 {
+                    last.1 = end;
+                    return Ok(());
+                }
+            }
+            // The buffer is full: it is emptied, and the walk goes on from here.
+            ranges
+                .push_within_capacity((start, end, id))
+                .map_err(|_| EAGAIN)
+        });
+
+        for &(start, end, id) in &ranges {
+            found(start, end, id)?;
+        }
+        match walked {
+            Err(error) if error == EAGAIN => {
+                from = ranges.last().map_or(end, |last| last.1);
+                ranges.clear();
+            }
+            walked => return Ok(walked?),
+        }
+    }
+}
+
+/// Whether a page with this identity was found before, at the same address of another address
+/// space; if not, it is remembered.
+fn seen(known: &mut RBTree<u64, (u32, u64)>, id: u64, index: usize, page: u64) -> Result<Content> {
+    if let Some(&(owner, at)) = known.get(&id) {
+        return Ok(if at == page && owner as usize != index {
+            Content::Shared(owner)
+        } else {
+            Content::Data
+        });
+    }
+    known.try_create_and_insert(
+        id,
+        (u32::try_from(index).map_err(|_| EOVERFLOW)?, page),
+        GFP_KERNEL,
+    )?;
+    Ok(Content::Data)
+}
+
+/// Looks whether pages that seem to be shared are: one that was moved meanwhile may have left its
+/// identity to another. While both are held, none is moved; and what is shared then stays so,
+/// since nobody writes to either address space.
+fn verify(mm: &Mm, before: &[Entry], runs: &[Run]) -> Result<KVVec<Run>> {
+    let mut verified = KVVec::with_capacity(runs.len(), GFP_KERNEL)?;
+
+    for run in runs {
+        let Content::Shared(index) = run.content else {
+            push_run(&mut verified, *run)?;
+            continue;
+        };
+        let other = before
+            .get(index as usize)
+            .and_then(Entry::address_space)
+            .ok_or(EINVAL)?;
+        let mut start = run.start;
+
+        while start < run.end() {
+            let max =
+                usize::try_from(run.end().saturating_sub(start).min(BATCH)).map_err(|_| EINVAL)?;
+            let address = start.checked_mul(sys::page::SIZE as u64).ok_or(EINVAL)?;
+            let ours = mm.hold(address, max, false)?;
+            let theirs = other.hold(address, max, false)?;
+            let both = ours.len().min(theirs.len());
+
+            for page in 0..both {
+                let content = if ours.is_same(&theirs, page) {
+                    run.content
+                } else {
+                    Content::Data
+                };
+
+                push_run(
+                    &mut verified,
+                    Run {
+                        start,
+                        pages: 1,
+                        content,
+                    },
+                )?;
+                start = start.saturating_add(1);
+            }
+        }
+    }
+    Ok(verified)
+}
+
+/// Writes page data, in the order of the page maps, and the trailer.
+pub(crate) struct PageWriter<'a> {
+    pages: &'a Pages,
+    crcs: Crcs,
+}
+
+impl<'a> PageWriter<'a> {
+    /// The stream stands where the page data goes.
+    pub(crate) fn new(pages: &'a Pages) -> Self {
+        Self {
+            pages,
+            crcs: Crcs::new(),
+        }
+    }
+
+    /// Writes the pages of shared memory.
+    pub(crate) fn write_shared_memory(&mut self, out: &mut OutStream) -> Result {
+        self.write(out, |entry| entry.address_space().is_none())
+    }
+
+    /// Writes the pages of address spaces.
+    pub(crate) fn write_address_spaces(&mut self, out: &mut OutStream) -> Result {
+        self.write(out, |entry| entry.address_space().is_some())
+    }
+
+    fn write(&mut self, out: &mut OutStream, which: impl Fn(&Entry) -> bool) -> Result {
+        for entry in self.pages.entries.iter().filter(|entry| which(entry)) {
+            for run in entry.data_pages() {
+                each_batch(&entry.owner, run.start, run.pages, false, |pages| {
+                    self.crcs.add(pages)?;
                     Ok(out.write_pages(pages)?)
                 })?;
             }
         }
-        crcs.finish_chunk()?;
+        Ok(())
+    }
+
+    /// Writes the trailer.
+    pub(crate) fn finish(mut self, out: &mut OutStream) -> Result {
+        self.crcs.finish_chunk()?;
+        let crcs = self.crcs.done.as_slice();
         let trailer = Trailer {
             magic: header::TRAILER_MAGIC,
-            chunks: u32::try_from(crcs.done.len()).map_err(|_| E2BIG)?,
-            crc: sys::crc::crc32(crcs.done.as_slice().as_bytes()),
+            chunks: u32::try_from(crcs.len()).map_err(|_| E2BIG)?,
+            crc: sys::crc::crc32(crcs.as_bytes()),
         };
 
         out.write_all(trailer.as_bytes())?;
-        Ok(out.write_all(crcs.done.as_slice().as_bytes())?)
+        Ok(out.write_all(crcs.as_bytes())?)
     }
 }
 
@@ -259,33 +581,55 @@ fn each_batch(
 }
 
 /// Checks a page map: runs in the order of their addresses, data in the order of the runs, from
-/// page number `data` on. Gives the owner, and the number behind the last.
+/// page number `data` on; `is_mapped` tells whether the page map of an object stands before. Gives
+/// the owner, and the number behind the last.
 pub(crate) fn check(
     record: &RawRecord<'_>,
     kind_of: KindOf<'_>,
+    is_mapped: impl Fn(ObjRef) -> bool,
     data: u64,
 ) -> Result<(ObjRef, u64)> {
     let (map, tail) = record.parse::<PageMap>()?;
+    let is_mm = |object| kind_of(object) == Some(format::Mm::KIND);
     let mut free = 0;
     let mut data = data;
 
-    if !matches!(
-        kind_of(map.owner),
-        Some(format::Mm::KIND | format::Shmem::KIND | Unnamed::KIND)
-    ) {
+    if !is_mm(map.owner)
+        && !matches!(
+            kind_of(map.owner),
+            Some(format::Shmem::KIND | Unnamed::KIND)
+        )
+    {
         return Err(EINVAL.into());
     }
     for run in &image::all::<PageRun>(tail, map.runs)? {
-        if run.start < free || run.pages == 0 || run.kind != format::RUN_DATA || run.data != data {
+        if run.start < free || run.pages == 0 {
             return Err(EINVAL.into());
         }
+        match run.kind {
+            format::RUN_DATA if run.data == data => {
+                data = data.checked_add(u64::from(run.pages)).ok_or(EINVAL)?;
+            }
+            format::RUN_SHARED if is_mm(map.owner) => {
+                let owner = source(run)?;
+
+                if owner == map.owner || !is_mm(owner) || !is_mapped(owner) {
+                    return Err(EINVAL.into());
+                }
+            }
+            _ => return Err(EINVAL.into()),
+        }
         free = run.start.checked_add(u64::from(run.pages)).ok_or(EINVAL)?;
-        data = data.checked_add(u64::from(run.pages)).ok_or(EINVAL)?;
     }
     if free > u64::MAX >> SHIFT {
         return Err(EINVAL.into());
     }
     Ok((map.owner, data))
+}
+
+/// The address space that has the pages of a [`format::RUN_SHARED`].
+fn source(run: &PageRun) -> Result<ObjRef> {
+    Ok(ObjRef(u32::try_from(run.data).map_err(|_| EINVAL)?))
 }
 
 /// Reads page data into the memory that it belongs to, in the order of the page maps.
@@ -303,11 +647,23 @@ impl<'a> PageReader<'a> {
         }
     }
 
-    /// Reads the pages of one map.
-    pub(crate) fn read(&mut self, record: &RawRecord<'_>, owner: &Owner) -> Result {
+    /// Reads the pages of one map. `address_space` gives those that stand before.
+    ///
+    /// What is shared comes first: reading may fill neighbouring pages too (huge pages), and
+    /// sharing wants to find none.
+    pub(crate) fn read(
+        &mut self,
+        record: &RawRecord<'_>,
+        owner: &Owner,
+        address_space: impl Fn(ObjRef) -> Result<Arc<Mm>>,
+    ) -> Result {
         let (map, tail) = record.parse::<PageMap>()?;
+        let runs = image::all::<PageRun>(tail, map.runs)?;
 
-        for run in &image::all::<PageRun>(tail, map.runs)? {
+        for run in runs.iter().filter(|run| run.kind == format::RUN_SHARED) {
+            share(owner, &*address_space(source(run)?)?, run)?;
+        }
+        for run in runs.iter().filter(|run| run.kind == format::RUN_DATA) {
             each_batch(owner, run.start, run.pages, true, |pages| {
                 self.stream.read_pages(pages)?;
                 self.crcs.add(pages)
@@ -337,4 +693,34 @@ impl<'a> PageReader<'a> {
         }
         Ok(())
     }
+}
+
+/// Gives an address space pages of another one: shared as after fork(2) where that can be, copied
+/// elsewhere.
+fn share(owner: &Owner, from: &Mm, run: &PageRun) -> Result {
+    let Owner::NewMm(mm) = owner else {
+        return Err(EINVAL.into());
+    };
+    let size = sys::page::SIZE as u64;
+    let mut start = run.start.checked_mul(size).ok_or(EINVAL)?;
+    let end = u64::from(run.pages)
+        .checked_mul(size)
+        .and_then(|len| start.checked_add(len))
+        .ok_or(EINVAL)?;
+
+    while start < end {
+        let (done, shared) = mm.share(from, start, end)?;
+
+        while !shared && start < done {
+            let max = usize::try_from((done.saturating_sub(start) >> SHIFT).min(BATCH))
+                .map_err(|_| EINVAL)?;
+            let ours = mm.hold(start, max, true)?;
+            let theirs = from.hold(start, ours.len(), false)?;
+
+            ours.copy_from(&theirs);
+            start = start.saturating_add((theirs.len() as u64).saturating_mul(size));
+        }
+        start = done;
+    }
+    Ok(())
 }

@@ -4,7 +4,8 @@
 //!
 //! A flag of a mapping is kept because it stands in [`FLAGS`]; any other is refused.
 
-use super::pages::Run;
+use super::pages;
+use super::pages::Range;
 use super::shmem;
 use crate::error::Error;
 use crate::error::Result;
@@ -23,7 +24,6 @@ use crate::sys;
 use crate::sys::mm::bits;
 use crate::sys::mm::Advice;
 use crate::sys::mm::Mm;
-use crate::sys::mm::MmReadGuard;
 use crate::sys::mm::VmaInfo;
 use crate::sys::mm::Walk;
 use kernel::fmt;
@@ -94,9 +94,6 @@ fn is_name(name: &[u8]) -> bool {
             .all(|byte| matches!(byte, b' '..=b'~') && !b"\\`$[]".contains(byte))
 }
 
-/// How many runs one walk of the page tables can find.
-const RUNS: usize = 512;
-
 /// The flags in the names of the image; what is left has no name.
 pub(super) fn to_image(flags: u64) -> (u64, u64) {
     FLAGS
@@ -123,29 +120,32 @@ pub(super) fn to_kernel(flags: u64) -> (u64, u64) {
         })
 }
 
-/// Saves all mappings of an address space. Gives its anonymous pages.
-pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result<KVVec<Run>> {
-    let mut runs = KVVec::new();
+/// Saves all mappings of an address space. Gives those whose pages must be saved too.
+pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result<KVVec<Range>> {
+    let mut ranges = KVVec::new();
     let mut guards = KVVec::new();
     let mut address = 0;
 
     loop {
-        let guard = mm.read_lock()?;
-        let Some(vma) = guard.vma_from(address)? else {
-            drop(guard);
+        let Some(vma) = mm.read_lock()?.vma_from(address)? else {
             save_guards(saver, number, &guards)?;
-            return Ok(runs);
+            return Ok(ranges);
         };
 
         // Droppable pages count as dropped: they hold the state of random number generators,
         // which must not give the same numbers twice.
         if vma.special.is_none() && vma.flags & (bits::MAYSHARE | bits::DROPPABLE) == 0 {
-            find_pages(saver, &guard, &vma, Walk::Anon, |start, end| {
-                Ok(runs.push(Run::of_bytes(start, end)?, GFP_KERNEL)?)
-            })?;
+            let range = Range {
+                start: vma.start,
+                end: vma.end,
+                // Locked memory is never touched for the first time.
+                skip_zeros: vma.file.is_none() && vma.flags & bits::LOCKED == 0,
+            };
+
+            ranges.push(range, GFP_KERNEL)?;
         }
         if vma.flags & bits::MAYBE_GUARD != 0 {
-            find_pages(saver, &guard, &vma, Walk::Guards, |start, end| {
+            pages::find_in(mm, Walk::Guards, vma.start, vma.end, |start, end, _| {
                 if vma.flags & bits::LOCKED != 0 {
                     return Err(saver.refuse(fmt!(
                         "mapping at {:#x}: has guard regions in locked memory",
@@ -156,7 +156,6 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
             })?;
         }
         // What a mapping refers to is saved without the lock: it takes other locks.
-        drop(guard);
         save(saver, &vma, number)?;
         address = vma.end;
     }
@@ -231,50 +230,6 @@ fn save_guards(saver: &mut Saver<'_>, mm: ObjRef, guards: &KVVec<format::Range>)
         },
         &[guards.as_slice().as_bytes()],
     )
-}
-
-/// Finds the pages of a mapping that only the image can bring back.
-fn find_pages(
-    saver: &Saver<'_>,
-    guard: &MmReadGuard<'_>,
-    vma: &VmaInfo,
-    what: Walk,
-    mut each: impl FnMut(u64, u64) -> Result,
-) -> Result {
-    let mut found = KVec::<(u64, u64)>::with_capacity(RUNS, GFP_KERNEL)?;
-    let mut from = vma.start;
-
-    loop {
-        let walked = guard.walk(what, from, |start, end| {
-            if let Some(last) = found.last_mut() {
-                if last.1 == start {
-                    last.1 = end;
-                    return Ok(());
-                }
-            }
-            // The buffer is full: it is emptied, and the walk goes on from here.
-            found.push_within_capacity((start, end)).map_err(|_| EAGAIN)
-        });
-
-        for &(start, end) in &found {
-            each(start, end)?;
-        }
-        match walked {
-            Ok(()) => return Ok(()),
-            Err(error) if error == EAGAIN => {
-                from = found.last().map_or(vma.end, |last| last.1);
-                found.clear();
-            }
-            Err(error) if error == EOPNOTSUPP => {
-                return Err(saver.refuse(fmt!(
-                    "mapping at {:#x}: has pages that are not supported (userfaultfd, poison or \
-                     device memory)",
-                    vma.start
-                )));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// Checks the record; gives the address space that it belongs to.

@@ -319,3 +319,9 @@ __rust_helper void rust_helper_checkpoint_put_page(struct page *page)
 {
 	put_page(page);
 }
+
+__rust_helper void rust_helper_checkpoint_copy_page(struct page *to,
+						    struct page *from)
+{
+	copy_highpage(to, from);
+}

@@ -15,6 +15,7 @@
 #define CHECKPOINT_LEAVE_FROZEN	0x8	/* leave the tree frozen once it is saved */
 #define CHECKPOINT_THAW		0x10	/* only let a tree run that was left frozen */
 #define CHECKPOINT_STATS	0x20	/* report times and sizes on logfd */
+#define CHECKPOINT_COW		0x40	/* let the tree run while its memory is written */
 
 /* restart(2) */
 #define RESTART_TASKSELF	0x1	/* the caller becomes the one saved task */

@@ -162,8 +162,9 @@ record! {
 
 /// [`PageRun::kind`]: the pages stand in the page data, from number `data`.
 pub const RUN_DATA: u32 = 1;
-/// [`PageRun::kind`]: the pages are present but hold only zeros.
-pub const RUN_ZERO: u32 = 2;
+/// [`PageRun::kind`]: the pages are those that the [`Mm`] with the number `data`, whose page map
+/// stands before, has at the same addresses; the processes share them copy-on-write.
+pub const RUN_SHARED: u32 = 2;
 
 plain! {
     /// Pages that follow each other and are of one kind.
@@ -175,14 +176,16 @@ plain! {
         pub pages: u32,
         /// `RUN_*`.
         pub kind: u32,
-        /// Where the first of them stands in the page data, in pages.
+        /// Where the first of them stands in the page data, in pages ([`RUN_DATA`]), or whose they
+        /// are ([`RUN_SHARED`]).
         pub data: u64,
     }
 }
 
 record! {
     /// Which pages of an address space or of shared memory the image has. The tail is `runs`
-    /// [`PageRun`]s in the order of their addresses. What no run names was never touched.
+    /// [`PageRun`]s in the order of their addresses. What no run names was never touched, or holds
+    /// zeros where untouched memory does.
     pub struct PageMap: kind 0x43, version 1, size 8 {
         /// An [`Mm`], a [`Shmem`] or a [`super::file::Unnamed`].
         pub owner: ObjRef,

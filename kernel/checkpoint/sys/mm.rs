@@ -100,6 +100,36 @@ impl Mm {
         }
     }
 
+    /// A duplicate whose pages are shared copy-on-write (`dup_mm`). Whoever runs in the address
+    /// space must be parked.
+    pub(crate) fn duplicate(&self) -> Result<Self> {
+        // SAFETY: The address space is referenced; the function gives a reference or null.
+        NonNull::new(unsafe { bindings::checkpoint_dup_mm(self.0.as_ptr()) })
+            .map(Self)
+            .ok_or(ENOMEM)
+    }
+
+    /// Maps pages of another address space here too, copy-on-write, as fork(2) does: from `start`
+    /// on, at the same addresses, where there must be none yet. Gives how far it got, up to `end`,
+    /// and whether the pages up to there are shared; some cannot be. `EFAULT`: nothing is mapped.
+    pub(crate) fn share(&self, from: &Self, start: u64, end: u64) -> Result<(u64, bool)> {
+        let mut end = usize::try_from(end)?;
+
+        // SAFETY: Both address spaces are referenced, and nobody runs in them; the function takes
+        // their locks and checks what is mapped.
+        let shared = unsafe {
+            bindings::checkpoint_share_pages(
+                self.0.as_ptr(),
+                from.0.as_ptr(),
+                usize::try_from(start)?,
+                &raw mut end,
+            )
+        };
+
+        to_result(shared.min(0))?;
+        Ok((end as u64, shared != 0))
+    }
+
     /// The identity of the address space.
     pub(crate) fn key(&self) -> usize {
         self.0.as_ptr() as usize
@@ -269,8 +299,8 @@ impl Mm {
 /// Which pages of a mapping to look for.
 #[derive(Clone, Copy)]
 pub(crate) enum Walk {
-    /// Anonymous memory.
-    Anon,
+    /// Anonymous memory; without pages that hold only zeros, if they are to be left out.
+    Anon { skip_zeros: bool },
     /// Guard regions.
     Guards,
 }
@@ -323,40 +353,53 @@ impl MmReadGuard<'_> {
     }
 
     /// Calls `found` with every range of pages of a sort (first address, first address behind) in
-    /// the mapping at `address`, from there on. It is called in atomic context. `EOPNOTSUPP`: there
-    /// is a page that is neither present, nor swapped out, nor a guard.
+    /// the mapping at `address`, from there on. The third argument is 0 for pages that nobody else
+    /// has mapped; else it is the same for two pages that are one, until one of them is moved. It
+    /// is called in atomic context. `EOPNOTSUPP`: there is a page that is neither present, nor
+    /// swapped out, nor a guard.
     pub(crate) fn walk<F>(&self, what: Walk, address: u64, mut found: F) -> Result
     where
-        F: FnMut(u64, u64) -> Result,
+        F: FnMut(u64, u64, u64) -> Result,
     {
         /// Calls the closure that `arg` points to.
         ///
         /// # Safety
         ///
         /// `arg` must point to an `F` that nobody else uses.
-        unsafe extern "C" fn call<F: FnMut(u64, u64) -> Result>(
+        unsafe extern "C" fn call<F: FnMut(u64, u64, u64) -> Result>(
             arg: *mut c_void,
             start: usize,
             end: usize,
+            id: u64,
         ) -> i32 {
             // SAFETY: By the safety requirement.
             let found = unsafe { &mut *arg.cast::<F>() };
 
-            found(start as u64, end as u64).map_or_else(|error| error.to_errno(), |()| 0)
+            found(start as u64, end as u64, id).map_or_else(|error| error.to_errno(), |()| 0)
         }
         let vma = self.next(address);
 
         if vma.is_null() {
             return Ok(());
         }
-        let walk = match what {
-            Walk::Anon => bindings::checkpoint_walk_anon,
-            Walk::Guards => bindings::checkpoint_walk_guards,
-        };
-
         // SAFETY: The mapping is valid while the address space is locked; `call` gets the closure
         // that it is made for.
-        to_result(unsafe { walk(vma, address as _, Some(call::<F>), (&raw mut found).cast()) })
+        to_result(unsafe {
+            let arg = (&raw mut found).cast();
+
+            match what {
+                Walk::Anon { skip_zeros } => bindings::checkpoint_walk_anon(
+                    vma,
+                    address as _,
+                    skip_zeros,
+                    Some(call::<F>),
+                    arg,
+                ),
+                Walk::Guards => {
+                    bindings::checkpoint_walk_guards(vma, address as _, Some(call::<F>), arg)
+                }
+            }
+        })
     }
 }
 

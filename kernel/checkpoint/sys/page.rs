@@ -78,6 +78,14 @@ impl Pinned<'_> {
         self.pages.len()
     }
 
+    /// Whether page number `index` is the same page in both.
+    pub(crate) fn is_same(&self, other: &Pinned<'_>, index: usize) -> bool {
+        match (self.pages.get(index), other.pages.get(index)) {
+            (Some(ours), Some(theirs)) => ours.bv_page == theirs.bv_page,
+            _ => false,
+        }
+    }
+
     /// How many bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.pages.len().saturating_mul(SIZE)
@@ -99,6 +107,15 @@ impl Pinned<'_> {
             bindings::iov_iter_advance(&raw mut iter, skip);
         }
         iter
+    }
+
+    /// Copies pages, as many as both have. These must be held to be written to.
+    pub(crate) fn copy_from(&self, from: &Pinned<'_>) {
+        for (to, from) in self.pages.iter().zip(&from.pages) {
+            // SAFETY: Both pages are held. What somebody else writes to them meanwhile is copied,
+            // or not.
+            unsafe { bindings::checkpoint_copy_page(to.bv_page, from.bv_page) };
+        }
     }
 
     /// CRC32 of the bytes of page number `index`, continuing `crc`.

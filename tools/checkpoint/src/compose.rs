@@ -359,7 +359,6 @@ impl Composer {
             shared.mm,
             &[
                 run(0x10, memory::RUN_DATA, 0),
-                run(0x11, memory::RUN_ZERO, 0),
                 run(0x13, memory::RUN_DATA, 1),
             ],
         );

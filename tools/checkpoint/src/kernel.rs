@@ -35,6 +35,7 @@ pub const CHECKPOINT_LEAVE_FROZEN: u32 = 0x8;
 pub const CHECKPOINT_THAW: u32 = 0x10;
 /// Report times and sizes in the log.
 pub const CHECKPOINT_STATS: u32 = 0x20;
+pub const CHECKPOINT_COW: u32 = 0x40;
 
 /// The caller becomes the one saved task.
 pub const RESTART_TASKSELF: u32 = 0x1;

@@ -208,7 +208,7 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         ),
         ("PageMap", "kind") => one_of(
             number,
-            &[(memory::RUN_DATA, "data"), (memory::RUN_ZERO, "zero")],
+            &[(memory::RUN_DATA, "data"), (memory::RUN_SHARED, "shared")],
         ),
         ("TtyFile", "end") => one_of(
             number,

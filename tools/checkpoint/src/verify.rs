@@ -53,7 +53,7 @@ pub struct Summary {
     /// Pages whose data is in the image.
     pub data_pages: u64,
     /// Pages that are present but zero.
-    pub zero_pages: u64,
+    pub shared_pages: u64,
     /// How many records of each kind there are.
     pub kinds: BTreeMap<&'static str, usize>,
 }
@@ -337,7 +337,14 @@ impl<'a> Checker<'a> {
             let end = run.start.checked_add(pages);
             *last = end.ok_or_else(|| format!("run {index} is too long"))?;
             if run.kind != memory::RUN_DATA {
-                self.summary.zero_pages += pages;
+                let source = self
+                    .page_maps
+                    .iter()
+                    .find(|(_, owner, _)| u64::from(owner.0) == run.data && *owner != map.owner);
+                if source.is_none() {
+                    return Err(format!("run {index} shares pages of no map before it"));
+                }
+                self.summary.shared_pages += pages;
                 continue;
             }
             self.summary.data_pages += pages;
@@ -486,7 +493,7 @@ mod tests {
     fn a_small_image_is_right() {
         let summary = verify(&Composer::small()).unwrap();
         assert_eq!(summary.tasks, 3);
-        assert_eq!((summary.data_pages, summary.zero_pages), (2, 1));
+        assert_eq!((summary.data_pages, summary.shared_pages), (2, 1));
         assert_eq!(summary.kinds["Task"], 3);
     }
 

@@ -73,6 +73,14 @@ pub struct Args {
     #[arg(long)]
     leave_frozen: bool,
 
+    /// Keep the tree frozen until its memory is written
+    ///
+    /// Otherwise a tree that goes on does so at once, and its memory is written from a
+    /// copy-on-write duplicate, as fork(2) makes it: that costs memory for what the tree writes to
+    /// meanwhile.
+    #[arg(long)]
+    no_cow: bool,
+
     /// Save the tree whatever it shares with processes outside
     ///
     /// The default unless PID is the init of a pid namespace.
@@ -127,6 +135,7 @@ pub(super) struct Request {
 /// Runs the command.
 pub fn run(args: Args) -> Result {
     let flag = |set, flag| if set { flag } else { 0 };
+    let cow = !(args.no_cow || args.kill || args.leave_frozen);
     let stdout = args.output.as_deref() == Some("-".as_ref());
     Request {
         pid: args.pid,
@@ -142,6 +151,7 @@ pub fn run(args: Args) -> Result {
         },
         flags: flag(args.kill, kernel::CHECKPOINT_KILL)
             | flag(args.leave_frozen, kernel::CHECKPOINT_LEAVE_FROZEN)
+            | flag(cow, kernel::CHECKPOINT_COW)
             | flag(args.netns, kernel::CHECKPOINT_NETNS)
             | flag(args.stats || args.json, kernel::CHECKPOINT_STATS),
         log: LogTo::default(),

@@ -25,6 +25,7 @@ use crate::format::memory::PageRun;
 use crate::format::memory::Range;
 use crate::format::memory::Shmem;
 use crate::format::memory::Vma;
+use crate::format::ObjRef;
 use crate::format::Record;
 use crate::names;
 
@@ -106,8 +107,18 @@ impl Kind for Guards {
 impl Kind for PageMap {
     no_object!();
 
-    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
-        vec![must("owner", self.owner, OWNERS)]
+    fn references(&self, tail: &[u8]) -> Vec<Reference> {
+        let mut references = vec![must("owner", self.owner, OWNERS)];
+        let runs = Tail::new(tail).list::<PageRun>(self.runs, "page runs");
+        for run in runs
+            .unwrap_or_default()
+            .iter()
+            .filter(|run| run.kind == memory::RUN_SHARED)
+        {
+            let source = ObjRef(run.data.try_into().unwrap_or(u32::MAX));
+            references.push(must("a shared run", source, &[Mm::KIND]));
+        }
+        references
     }
 
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
@@ -121,13 +132,10 @@ fn check_run(run: &PageRun) -> Result<()> {
     check_one_of(
         "a run's kind",
         run.kind,
-        &[memory::RUN_DATA, memory::RUN_ZERO],
+        &[memory::RUN_DATA, memory::RUN_SHARED],
     )?;
     if run.pages == 0 {
         return Err("a run has no pages".into());
-    }
-    if run.kind == memory::RUN_ZERO && run.data != 0 {
-        return Err("a run of zeros has data".into());
     }
     Ok(())
 }

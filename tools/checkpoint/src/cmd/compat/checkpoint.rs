@@ -69,8 +69,8 @@ pub fn run(args: Args) -> Result {
             false => Mode::Subtree,
         },
         flags: match args.netns {
-            true => kernel::CHECKPOINT_NETNS,
-            false => 0,
+            true => kernel::CHECKPOINT_COW | kernel::CHECKPOINT_NETNS,
+            false => kernel::CHECKPOINT_COW,
         },
         log: LogTo {
             path: args.logfile,

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The pages of an address space: finding those that exist nowhere else, making
+ * a copy-on-write duplicate to save them from, and sharing them again after a
+ * restart. It is C because page table entries are macros.
+ */
+#include <linux/hugetlb.h>
+#include <linux/leafops.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pagewalk.h>
+#include <linux/rmap.h>
+#include <linux/swap.h>
+#include <asm/tlbflush.h>
+
+#include "../../mm/internal.h"
+#include "checkpoint.h"
+
+/* Names a page in swap, so that it is not taken for a page frame. */
+#define CHECKPOINT_SWAP_ID	BIT_ULL(63)
+
+struct anon_walk {
+	int (*found)(void *arg, unsigned long addr, unsigned long end, u64 id);
+	void *arg;
+	bool skip_zeros;
+};
+
+static int leaf_is_anon(softleaf_t leaf, u64 *id)
+{
+	*id = 0;
+	if (softleaf_is_swap(leaf)) {
+		*id = CHECKPOINT_SWAP_ID | leaf.val;
+		return 1;
+	}
+	if (softleaf_is_migration(leaf))
+		return folio_test_anon(softleaf_to_folio(leaf));
+	if (softleaf_is_guard_marker(leaf))
+		return 0;
+	/* Poison, userfaultfd, memory of devices. */
+	return -EOPNOTSUPP;
+}
+
+/* An identity for pages that others may have mapped too; 0 for the rest. */
+static u64 page_id(struct page *page)
+{
+	if (!folio_test_ksm(page_folio(page)) && PageAnonExclusive(page))
+		return 0;
+	return page_to_pfn(page);
+}
+
+static bool page_is_zero(struct page *page)
+{
+	const void *data = kmap_local_page(page);
+	bool zero = !memchr_inv(data, 0, PAGE_SIZE);
+
+	kunmap_local(data);
+	return zero;
+}
+
+static int anon_found(struct anon_walk *anon, struct page *page,
+		      unsigned long addr)
+{
+	if (anon->skip_zeros && page_is_zero(page))
+		return 0;
+	return anon->found(anon->arg, addr, addr + PAGE_SIZE, page_id(page));
+}
+
+static int anon_pte_entry(pte_t *pte, unsigned long addr, unsigned long next,
+			  struct mm_walk *walk)
+{
+	struct anon_walk *anon = walk->private;
+	pte_t entry = ptep_get(pte);
+	struct page *page;
+	int ret;
+	u64 id;
+
+	if (pte_none(entry))
+		return 0;
+	if (pte_present(entry)) {
+		page = vm_normal_page(walk->vma, addr, entry);
+		if (!page || !PageAnon(page))
+			return 0;
+		return anon_found(anon, page, addr);
+	}
+	ret = leaf_is_anon(softleaf_from_pte(entry), &id);
+	return ret > 0 ? anon->found(anon->arg, addr, next, id) : ret;
+}
+
+static int anon_pmd_entry(pmd_t *pmd, unsigned long addr, unsigned long next,
+			  struct mm_walk *walk)
+{
+	struct anon_walk *anon = walk->private;
+	spinlock_t *ptl = pmd_trans_huge_lock(pmd, walk->vma);
+	struct page *page;
+	int ret = 0;
+	u64 id;
+
+	if (!ptl) {
+		walk->action = ACTION_SUBTREE;
+		return 0;
+	}
+	if (pmd_present(*pmd)) {
+		page = vm_normal_page_pmd(walk->vma, addr, *pmd);
+		if (page && PageAnon(page)) {
+			page += (addr & ~HPAGE_PMD_MASK) >> PAGE_SHIFT;
+			for (; addr < next && !ret; addr += PAGE_SIZE)
+				ret = anon_found(anon, page++, addr);
+		}
+	} else {
+		ret = leaf_is_anon(softleaf_from_pmd(*pmd), &id);
+		if (ret > 0)
+			ret = anon->found(anon->arg, addr, next, 0);
+	}
+	spin_unlock(ptl);
+	walk->action = ACTION_CONTINUE;
+	return ret;
+}
+
+static const struct mm_walk_ops anon_walk_ops = {
+	.pmd_entry = anon_pmd_entry,
+	.pte_entry = anon_pte_entry,
+	.walk_lock = PGWALK_RDLOCK,
+};
+
+/**
+ * checkpoint_walk_anon - find the anonymous pages of a mapping
+ * @vma: the mapping; its mm is locked for reading at least
+ * @from: where to start, or before the mapping for its start
+ * @skip_zeros: leave out pages that hold only zeros, which need not be saved
+ *	where untouched memory reads as zeros
+ * @found: called with each range of such pages, in order, in atomic context;
+ *	the range is one page if @id is not 0, and pages with the same @id are
+ *	the same page
+ * @arg: its first argument
+ *
+ * Return: 0, what @found returned, or -EOPNOTSUPP for a page that is neither
+ * present nor swapped out.
+ */
+int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
+			 bool skip_zeros,
+			 int (*found)(void *arg, unsigned long addr,
+				      unsigned long end, u64 id),
+			 void *arg)
+{
+	struct anon_walk anon = {
+		.found = found,
+		.arg = arg,
+		.skip_zeros = skip_zeros,
+	};
+
+	return walk_page_range_vma(vma, max(from, vma->vm_start), vma->vm_end,
+				   &anon_walk_ops, &anon);
+}
+
+static int guard_pte_entry(pte_t *pte, unsigned long addr, unsigned long next,
+			   struct mm_walk *walk)
+{
+	struct anon_walk *guard = walk->private;
+	pte_t entry = ptep_get(pte);
+
+	if (pte_none(entry) || pte_present(entry) ||
+	    !softleaf_is_guard_marker(softleaf_from_pte(entry)))
+		return 0;
+	return guard->found(guard->arg, addr, next, 0);
+}
+
+/* A huge page has no guards in it, and is not to be split in search of them. */
+static int guard_pmd_entry(pmd_t *pmd, unsigned long addr, unsigned long next,
+			   struct mm_walk *walk)
+{
+	spinlock_t *ptl = pmd_trans_huge_lock(pmd, walk->vma);
+
+	walk->action = ptl ? ACTION_CONTINUE : ACTION_SUBTREE;
+	if (ptl)
+		spin_unlock(ptl);
+	return 0;
+}
+
+static const struct mm_walk_ops guard_walk_ops = {
+	.pmd_entry = guard_pmd_entry,
+	.pte_entry = guard_pte_entry,
+	.walk_lock = PGWALK_RDLOCK,
+};
+
+/**
+ * checkpoint_walk_guards - find the guard regions of a mapping
+ * @vma: the mapping; its mm is locked for reading at least
+ * @from: where to start, or before the mapping for its start
+ * @found: called with each page of them, in order, in atomic context
+ * @arg: its first argument
+ *
+ * Return: 0 or what @found returned.
+ */
+int checkpoint_walk_guards(struct vm_area_struct *vma, unsigned long from,
+			   int (*found)(void *arg, unsigned long addr,
+					unsigned long end, u64 id),
+			   void *arg)
+{
+	struct anon_walk guard = { .found = found, .arg = arg };
+
+	return walk_page_range_vma(vma, max(from, vma->vm_start), vma->vm_end,
+				   &guard_walk_ops, &guard);
+}
+
+/* What fork(2) would leave out of the duplicate. */
+#define VM_NOT_FORKED	(VM_DONTCOPY | VM_WIPEONFORK)
+
+struct not_forked {
+	unsigned long start, end;
+	vm_flags_t flags;
+};
+
+static bool is_not_forked(struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_NOT_FORKED) &&
+		!(vma->vm_flags & (VM_DROPPABLE | VM_SHARED | VM_MAYSHARE));
+}
+
+/* Lets fork duplicate all private mappings; returns how many it would not. */
+static int fork_all(struct mm_struct *mm, struct not_forked *list, int max)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+	int n = 0;
+
+	mmap_write_lock(mm);
+	for_each_vma(vmi, vma) {
+		if (!is_not_forked(vma))
+			continue;
+		if (n++ >= max)
+			continue;
+		list[n - 1].start = vma->vm_start;
+		list[n - 1].end = vma->vm_end;
+		list[n - 1].flags = vma->vm_flags & VM_NOT_FORKED;
+	}
+	if (n <= max) {
+		vma_iter_set(&vmi, 0);
+		for_each_vma(vmi, vma)
+			if (is_not_forked(vma))
+				vm_flags_clear(vma, VM_NOT_FORKED);
+	}
+	mmap_write_unlock(mm);
+	return n;
+}
+
+static void fork_as_before(struct mm_struct *mm, const struct not_forked *list,
+			   int n)
+{
+	struct vm_area_struct *vma;
+
+	mmap_write_lock(mm);
+	for (; n; n--, list++) {
+		VMA_ITERATOR(vmi, mm, list->start);
+
+		for_each_vma_range(vmi, vma, list->end)
+			vm_flags_set(vma, list->flags);
+	}
+	mmap_write_unlock(mm);
+}
+
+/**
+ * checkpoint_dup_mm - duplicate an address space as fork(2) does, copy-on-write
+ * @mm: whose users are all parked
+ *
+ * All private mappings are duplicated, also those that fork(2) leaves out or
+ * empties; that is why nobody may be able to fork meanwhile.
+ *
+ * Return: the duplicate, or NULL
+ */
+struct mm_struct *checkpoint_dup_mm(struct mm_struct *mm)
+{
+	struct not_forked *list = NULL;
+	struct mm_struct *dup;
+	int max = 0, n;
+
+	while ((n = fork_all(mm, list, max)) > max) {
+		kvfree(list);
+		max = n;
+		list = kvmalloc_objs(*list, max);
+		if (!list)
+			return NULL;
+	}
+	dup = dup_mm(current, mm);
+	fork_as_before(mm, list, n);
+	kvfree(list);
+	return dup;
+}
+
+static int not_empty_pte(pte_t *pte, unsigned long addr, unsigned long next,
+			 struct mm_walk *walk)
+{
+	return pte_none(ptep_get(pte)) ? 0 : -EEXIST;
+}
+
+static int not_empty_pmd(pmd_t *pmd, unsigned long addr, unsigned long next,
+			 struct mm_walk *walk)
+{
+	return pmd_none(*pmd) || !pmd_leaf(*pmd) ? 0 : -EEXIST;
+}
+
+static const struct mm_walk_ops not_empty_ops = {
+	.pmd_entry = not_empty_pmd,
+	.pte_entry = not_empty_pte,
+	.walk_lock = PGWALK_WRLOCK,
+};
+
+/* Whether pages of @src may be mapped at the same addresses of @dst. */
+static bool may_share(struct vm_area_struct *dst, struct vm_area_struct *src,
+		      unsigned long addr)
+{
+	const vm_flags_t not = VM_SPECIAL | VM_HUGETLB | VM_DROPPABLE | __VM_UFFD_FLAGS;
+
+	return vma_is_cow_mapping(dst) && vma_is_cow_mapping(src) &&
+		!((dst->vm_flags | src->vm_flags) & not) &&
+		/* Sharing would not lock the page for @dst. */
+		!(dst->vm_flags & VM_LOCKED) &&
+		/* The place in the mapping is how a page knows its mappers. */
+		linear_page_index(dst, addr) == linear_page_index(src, addr);
+}
+
+/* Makes @dst a child of @src, as fork(2) does before it copies page tables. */
+static int fork_anon_vma(struct vm_area_struct *dst, struct vm_area_struct *src)
+{
+	int ret;
+
+	/* Nobody may find the mapping meanwhile, as is so during fork(2). */
+	vma_mark_detached(dst);
+	ret = anon_vma_fork(dst, src);
+	vma_mark_attached(dst);
+	return ret;
+}
+
+static int share_range(struct vm_area_struct *dst, struct vm_area_struct *src,
+		       unsigned long start, unsigned long end)
+{
+	int ret;
+
+	if (!src->anon_vma || !may_share(dst, src, start))
+		return 0;
+	vma_start_write(src);
+	vma_start_write(dst);
+	ret = walk_page_range_vma(dst, start, end, &not_empty_ops, NULL);
+	if (ret)
+		return ret;
+	ret = dst->anon_vma ? anon_vma_link(dst, src) : fork_anon_vma(dst, src);
+	if (ret)
+		return ret == -EXDEV ? 0 : ret;
+	if (start & ~HPAGE_PMD_MASK)
+		split_huge_pmd_address(src, start, false);
+	if (end & ~HPAGE_PMD_MASK)
+		split_huge_pmd_address(src, end, false);
+	ret = copy_page_range_part(dst, src, start, end);
+	flush_tlb_range(src, start, end);
+	return ret ?: 1;
+}
+
+/**
+ * checkpoint_share_pages - map pages of an address space into another one too
+ * @dst_mm: has nothing there yet
+ * @src_mm: where the pages are
+ * @start: address of the first, in both
+ * @end: address behind the last; it comes down to the end of what was done
+ *
+ * They are shared copy-on-write, as after fork(2). Nobody runs in either.
+ *
+ * Return: 1 if the pages up to @end are shared, 0 if those up to @end cannot
+ * be shared, or a negative error
+ */
+int checkpoint_share_pages(struct mm_struct *dst_mm, struct mm_struct *src_mm,
+			   unsigned long start, unsigned long *end)
+{
+	struct vm_area_struct *dst, *src;
+	int ret = -EFAULT;
+
+	if (dst_mm == src_mm)
+		return -EINVAL;
+	if (mmap_write_lock_killable(src_mm))
+		return -EINTR;
+	mmap_write_lock_nested(dst_mm, SINGLE_DEPTH_NESTING);
+	src = vma_lookup(src_mm, start);
+	dst = vma_lookup(dst_mm, start);
+	if (src && dst) {
+		*end = min3(*end, src->vm_end, dst->vm_end);
+		ret = share_range(dst, src, start, *end);
+	}
+	mmap_write_unlock(dst_mm);
+	mmap_write_unlock(src_mm);
+	return ret;
+}
