@@ -89,6 +89,12 @@ struct cr_scenario {
 
 	/* In the driver: replaces the whole course of the test. */
 	void (*drive)(struct cr_run *run);
+
+	/*
+	 * Whether the tree changes files while it is not checked, so that an
+	 * image is of no use once the tree has run on.
+	 */
+	bool goes_on;
 };
 
 /* Runs the table as KTAP tests, or one victim of it when argv says so. */

@@ -530,13 +530,12 @@ static void compare(struct cr_run *run, const struct cr_facts *was)
 	} while (!same && !last);
 }
 
-static void drive_tree(struct cr_run *run)
+/* What is restarted was written while the tree did not run. */
+static void drive_frozen(struct cr_run *run)
 {
 	struct cr_facts *facts = NULL;
 
-	if (cr_checkpoint(run, "first", 0) &&
-	    cr_check(run, CR_AFTER) &&
-	    cr_checkpoint(run, "frozen", CHECKPOINT_LEAVE_FROZEN)) {
+	if (cr_checkpoint(run, "frozen", CHECKPOINT_LEAVE_FROZEN)) {
 		if (!dry)
 			facts = cr_observe(run);
 		if (cr_checkpoint(run, "image", CHECKPOINT_KILL) &&
@@ -549,6 +548,23 @@ static void drive_tree(struct cr_run *run)
 		}
 	}
 	cr_forget(facts);
+}
+
+/* What is restarted was written while the tree ran on. */
+static void drive_cow(struct cr_run *run)
+{
+	(void)(cr_checkpoint(run, "image", CHECKPOINT_COW) && cr_kill(run) &&
+	       cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+}
+
+static void drive_tree(struct cr_run *run)
+{
+	if (!cr_checkpoint(run, "first", 0) || !cr_check(run, CR_AFTER))
+		return;
+	if (run->mode == CR_SUBTREE && !run->scenario->goes_on)
+		drive_cow(run);
+	else
+		drive_frozen(run);
 }
 
 static void drive(struct cr_run *run)

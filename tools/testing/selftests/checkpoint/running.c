@@ -344,8 +344,10 @@ static const struct cr_scenario scenarios[] = {
 	{ "running.signals", CR_TREE, signals_setup, progress_check },
 	{ "running.memory", CR_TREE, memory_setup, progress_check },
 	{ "running.floating_point", CR_TREE, compute_setup, progress_check },
-	{ "running.file", CR_TREE, file_setup, progress_check },
-	{ "running.all", CR_TREE, all_setup, progress_check },
+	{ "running.file", CR_TREE, file_setup, progress_check,
+	  .goes_on = true },
+	{ "running.all", CR_TREE, all_setup, progress_check,
+	  .goes_on = true },
 };
 
 int main(int argc, char **argv)
