@@ -367,7 +367,7 @@ static void flags_drive(struct cr_run *run)
 	unsigned int i;
 	long ret;
 
-	if (!cr_start(run))
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE))
 		return;
 	for (i = 0; i < 2; i++) {
 		ret = cr_try_checkpoint(run, "image", CHECKPOINT_COW | with[i]);

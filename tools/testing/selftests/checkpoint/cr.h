@@ -95,6 +95,9 @@ struct cr_scenario {
 	 * image is of no use once the tree has run on.
 	 */
 	bool goes_on;
+
+	/* Whether to look at every task from outside would take too long. */
+	bool many_tasks;
 };
 
 /* Runs the table as KTAP tests, or one victim of it when argv says so. */

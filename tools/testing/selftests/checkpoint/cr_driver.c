@@ -536,12 +536,12 @@ static void drive_frozen(struct cr_run *run)
 	struct cr_facts *facts = NULL;
 
 	if (cr_checkpoint(run, "frozen", CHECKPOINT_LEAVE_FROZEN)) {
-		if (!dry)
+		if (!dry && !run->scenario->many_tasks)
 			facts = cr_observe(run);
 		if (cr_checkpoint(run, "image", CHECKPOINT_KILL) &&
 		    killed_by_checkpoint(run) &&
 		    cr_restart(run, "image", RESTART_FROZEN)) {
-			if (!dry)
+			if (facts)
 				compare(run, facts);
 			if (cr_thaw(run))
 				cr_check(run, CR_AGAIN);

@@ -156,10 +156,14 @@ static void zombies_check(enum cr_phase phase)
 }
 
 static const struct cr_scenario scenarios[] = {
-	{ "tree.wide", CR_TREE, wide_setup, same_check },
-	{ "tree.deep", CR_TREE, deep_setup, same_check },
-	{ "tree.threads", CR_TREE, threads_setup, same_check },
-	{ "tree.zombies", CR_TREE, zombies_setup, zombies_check },
+	{ "tree.wide", CR_TREE, wide_setup, same_check,
+	  .many_tasks = true },
+	{ "tree.deep", CR_TREE, deep_setup, same_check,
+	  .many_tasks = true },
+	{ "tree.threads", CR_TREE, threads_setup, same_check,
+	  .many_tasks = true },
+	{ "tree.zombies", CR_TREE, zombies_setup, zombies_check,
+	  .many_tasks = true },
 };
 
 int main(int argc, char **argv)
