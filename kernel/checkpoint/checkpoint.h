@@ -131,7 +131,8 @@ struct checkpoint_restart_block {
 
 /*
  * The timers of setitimer(2), by ITIMER_*: what is left and the interval, in
- * ns. Nothing is left of a timer that does not run.
+ * ns. Nothing is left of a timer that does not run. One of ITIMER_REAL whose
+ * signal waits to be taken has run out: -1 - the time since.
  */
 struct checkpoint_itimers {
 	s64 left[3];

@@ -17,6 +17,9 @@ static inline void checkpoint_get_itimers(struct task_struct *task,
 	/* One that waits for siglock in order to send its signal is active. */
 	if (hrtimer_active(real))
 		out->left[ITIMER_REAL] = max(hrtimer_get_expires(real) - ktime_get(), 1);
+	/* One whose signal has not been taken goes on in its rhythm then. */
+	else if (sig->it_real_incr)
+		out->left[ITIMER_REAL] = min(hrtimer_get_expires(real) - ktime_get(), 0) - 1;
 	out->interval[ITIMER_VIRTUAL] = sig->it[CPUCLOCK_VIRT].incr;
 	out->interval[ITIMER_PROF] = sig->it[CPUCLOCK_PROF].incr;
 	thread_group_cputime(task, &used);
@@ -49,7 +52,9 @@ rust_helper_checkpoint_set_itimers(const struct checkpoint_itimers *in)
 
 	spin_lock_irq(&current->sighand->siglock);
 	sig->it_real_incr = in->interval[ITIMER_REAL];
-	if (in->left[ITIMER_REAL])
+	if (in->left[ITIMER_REAL] < 0)
+		hrtimer_set_expires(&sig->real_timer, ktime_get() + in->left[ITIMER_REAL] + 1);
+	else if (in->left[ITIMER_REAL])
 		hrtimer_start(&sig->real_timer, in->left[ITIMER_REAL], HRTIMER_MODE_REL);
 	checkpoint_set_cpu_itimer(CPUCLOCK_VIRT, in->left[ITIMER_VIRTUAL],
 				  in->interval[ITIMER_VIRTUAL]);

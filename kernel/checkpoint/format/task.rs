@@ -233,10 +233,11 @@ record! {
         pub process: ObjRef,
         /// Zero.
         pub reserved: u32,
-        /// Time that was left when the tree was frozen, in ns; 0: the timer does not run.
+        /// Time that was left when the tree was frozen, in ns; 0: the timer does not run. An
+        /// ITIMER_REAL that runs again when its signal is taken has -1 - the time since it ran out,
+        /// or less by intervals.
         pub left: [i64; 3],
-        /// The interval, in ns. ITIMER_REAL may wait for its signal to be taken before it runs
-        /// again.
+        /// The interval, in ns.
         pub interval: [i64; 3],
     }
 }

@@ -32,10 +32,8 @@ pub(super) fn save_itimers(
         return Ok(());
     }
     // CPU clocks stand still while a process is frozen.
-    if let Some(left) = left.get_mut(bindings::ITIMER_REAL as usize) {
-        if *left != 0 {
-            *left = left.saturating_add(saver.since_frozen());
-        }
+    if let [left, ..] = &mut left {
+        *left = real(*left, interval[0], saver.since_frozen());
     }
     saver.out.record(
         &IntervalTimers {
@@ -48,14 +46,31 @@ pub(super) fn save_itimers(
     )
 }
 
+/// What was left of ITIMER_REAL when the tree was frozen, `since` ns ago.
+fn real(left: i64, interval: i64, since: i64) -> i64 {
+    match left {
+        0 => 0,
+        1.. => left.saturating_add(since),
+        // Only its place in the rhythm counts.
+        _ => left
+            .saturating_add(since)
+            .min(-1)
+            .saturating_add(1)
+            .checked_rem(interval)
+            .map_or(0, |past| past.saturating_sub(1)),
+    }
+}
+
 /// Checks the record.
 pub(crate) fn check(record: &RawRecord<'_>) -> Result<ObjRef> {
     let (state, tail) = record.parse::<IntervalTimers>()?;
     let is_negative = |times: &[i64]| times.iter().any(|&time| time < 0);
+    let ([real, others @ ..], [interval, ..]) = (&state.left, &state.interval);
 
     if state.reserved != 0
-        || is_negative(&state.left)
+        || is_negative(others)
         || is_negative(&state.interval)
+        || *real < interval.saturating_neg()
         || !tail.is_empty()
     {
         return Err(EINVAL.into());

@@ -178,10 +178,12 @@ impl Kind for IntervalTimers {
     }
 
     fn check(&self) -> Result<()> {
-        match self.left.iter().chain(&self.interval).min() {
-            Some(..0) => Err("a time is negative".into()),
-            _ => Ok(()),
+        let [real, others @ ..] = &self.left;
+        let negative = others.iter().chain(&self.interval).any(|time| *time < 0);
+        if negative || *real < self.interval[0].saturating_neg() {
+            return Err("a time is negative".into());
         }
+        Ok(())
     }
 }
 

@@ -292,6 +292,27 @@ static void edit(const struct cr_facts *all, const char *file, char *line)
 	}
 }
 
+static int compare_lines(const void *a, const void *b)
+{
+	return strcmp(*(char **)a, *(char **)b);
+}
+
+/* The items of an epoll set stand in the order of addresses of the kernel. */
+static void sort_items(void)
+{
+	static char *lines[4096], copy[sizeof(text)];
+	char *line, *out = text;
+	size_t count = 0, i;
+
+	strcpy(copy, text);
+	for (line = strtok(copy, "\n"); line && count < ARRAY_SIZE(lines);
+	     line = strtok(NULL, "\n"))
+		lines[count++] = line;
+	qsort(lines, count, sizeof(*lines), compare_lines);
+	for (i = 0; i < count; i++)
+		out = stpcpy(stpcpy(out, lines[i]), "\n");
+}
+
 /* From raw to text: what is compared. */
 static void filter(const struct cr_facts *all, const char *file)
 {
@@ -307,6 +328,8 @@ static void filter(const struct cr_facts *all, const char *file)
 		out = stpcpy(stpcpy(out, line), "\n");
 	}
 	*out = '\0';
+	if (!strcmp(file, "fdinfo") && strstr(text, "tfd:"))
+		sort_items();
 }
 
 /* Makes lines of what is not: strings, words, or bytes. */
