@@ -14,6 +14,8 @@ mod eventfd;
 pub(crate) mod eventpoll;
 #[path = "checkpoint/path.rs"]
 pub(crate) mod path;
+#[path = "checkpoint/pidfd.rs"]
+mod pidfd;
 #[path = "checkpoint/pipe.rs"]
 pub(crate) mod pipe;
 #[path = "checkpoint/signalfd.rs"]
@@ -64,6 +66,7 @@ pub(crate) static KINDS: &[FileKind] = &[
     eventpoll::KIND,
     timerfd::KIND,
     signalfd::KIND,
+    pidfd::KIND,
     tty::KIND,
     unnamed::KIND,
     path::KIND,
@@ -137,6 +140,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Optio
             }
         }
         format::TimerFile::KIND => timerfd::check(record).map(|()| true),
+        format::PidFile::KIND => pidfd::check(record, kind_of).map(|()| true),
         format::SignalFile::KIND => signalfd::check(record).map(|()| true),
         _ => Err(EINVAL.into()),
     }?;
@@ -171,11 +175,16 @@ pub(crate) fn is_mappable(record: u16) -> bool {
 
 /// Saves what every open file has.
 pub(crate) fn save_open(saver: &Saver<'_>, file: &FileRef) -> Result<OpenFile> {
+    save_open_but(saver, file, 0)
+}
+
+/// Like [`save_open`], without flags that mean something else for this kind of file.
+pub(crate) fn save_open_but(saver: &Saver<'_>, file: &FileRef, own: u32) -> Result<OpenFile> {
     let status = sys::file::status(file);
 
     // Whoever opens it in order to execute it has a flag that is the kernel's own. What was opened
     // without a name says so in its own record.
-    let flags = status.flags & !FMODE_EXEC & !kernel::bindings::__O_TMPFILE;
+    let flags = status.flags & !FMODE_EXEC & !own & !kernel::bindings::__O_TMPFILE;
 
     if flags & !FLAGS != 0 {
         return Err(saver.refuse(fmt!(

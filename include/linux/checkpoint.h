@@ -101,6 +101,27 @@ int checkpoint_signalfd_get(struct file *file, sigset_t *mask);
 int do_signalfd4(int ufd, sigset_t *mask, int flags);
 
 /**
+ * struct checkpoint_pidfd - what pidfs knows of a task that may be gone
+ * @has_xattrs: somebody has set extended attributes
+ * @exited: the task has been reaped, with @exit_code
+ * @dumped: it has dumped core, as the others say
+ * @exit_code: see PIDFD_INFO_EXIT
+ * @coredump_mask: see PIDFD_INFO_COREDUMP
+ * @coredump_signal: see PIDFD_INFO_COREDUMP_SIGNAL
+ * @coredump_code: see PIDFD_INFO_COREDUMP_CODE
+ */
+struct checkpoint_pidfd {
+	bool has_xattrs, exited, dumped;
+	s32 exit_code;
+	u32 coredump_mask, coredump_signal, coredump_code;
+};
+
+/* fs/pidfs.c: -EBADF if @file is no pidfd */
+int checkpoint_pidfd_get(struct file *file, struct checkpoint_pidfd *state);
+/* @file is a pidfd of a task that has been reaped if @state says so. */
+void checkpoint_pidfd_set(struct file *file, const struct checkpoint_pidfd *state);
+
+/**
  * struct checkpoint_epitem - one registration of an epoll set
  * @file: what is watched; the caller gets no reference
  * @fd: the number that it was added by

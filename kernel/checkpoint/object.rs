@@ -41,6 +41,8 @@ pub(crate) enum Class {
     Pty,
     /// `struct seccomp_filter`
     Seccomp,
+    /// `struct pid` that a pidfd refers to and no task has any more
+    Pid,
 }
 
 /// What is known of an object.

@@ -214,6 +214,15 @@ impl Restart {
         self.plan.records::<T>()
     }
 
+    /// Whether a task, a process group or a session of the tree has the number.
+    pub(crate) fn has_pid(&self, number: i32) -> bool {
+        self.plan.has_tid(number)
+            || self
+                .records::<format::Process>()
+                .filter_map(|record| record.parse::<format::Process>().ok())
+                .any(|(process, _)| process.pgid == number || process.sid == number)
+    }
+
     /// The records of a kind that belong to an object.
     pub(crate) fn belonging<T: Record>(
         &self,

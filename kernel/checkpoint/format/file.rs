@@ -350,3 +350,31 @@ record! {
         pub mask: u64,
     }
 }
+
+/// [`PidFile::flags`]: PIDFD_THREAD.
+pub const PID_THREAD: u32 = 1;
+/// [`PidFile::flags`]: the task has been reaped.
+pub const PID_EXITED: u32 = 2;
+/// [`PidFile::flags`]: the task has dumped core.
+pub const PID_DUMPED: u32 = 4;
+
+record! {
+    /// pidfd_open(2).
+    pub struct PidFile: kind 0x6c, version 1, size 56 {
+        /// See [`OpenFile`].
+        pub open: OpenFile,
+        /// The task, or the process group or session whose leader has been reaped, in the pid
+        /// namespace of the root; 0: nothing has the number any more.
+        pub pid: i32,
+        /// `PID_*`.
+        pub flags: u32,
+        /// Another [`PidFile`] of the same task, if the number does not tell.
+        pub same: ObjRef,
+        /// See [`PID_EXITED`]: the wait status.
+        pub exit_code: i32,
+        /// See [`PID_DUMPED`]: `PIDFD_COREDUMP*`, the signal, and its `si_code`.
+        pub coredump: [u32; 3],
+        /// Zero.
+        pub reserved: u32,
+    }
+}

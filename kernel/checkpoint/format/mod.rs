@@ -76,7 +76,7 @@ macro_rules! for_each_record {
             memory::Mm, memory::Vma, memory::Shmem, memory::PageMap, memory::Guards,
             file::Files, file::Fs, file::PathFile, file::PipeFile, file::Pipe,
             file::EventFile, file::EpollFile, file::EpollItem, file::TtyFile, file::Pty,
-            file::TimerFile, file::SignalFile,
+            file::TimerFile, file::SignalFile, file::PidFile,
             file::Unnamed, file::UnnamedFile,
         }
     };

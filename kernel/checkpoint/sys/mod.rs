@@ -26,6 +26,7 @@ pub(crate) mod kept;
 pub(crate) mod mm;
 pub(crate) mod ns;
 pub(crate) mod page;
+pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod regset;

@@ -60,6 +60,13 @@ const TASK_FLAGS: Bits = &[
     (task::TASK_VFORK as u64, "vfork"),
 ];
 
+/// `PidFile::flags`.
+pub(crate) const PID_FLAGS: Bits = &[
+    (file::PID_THREAD as u64, "thread"),
+    (file::PID_EXITED as u64, "exited"),
+    (file::PID_DUMPED as u64, "dumped"),
+];
+
 /// `TimerFile::flags`.
 pub(crate) const TIMER_FLAGS: Bits = &[
     (file::TIMER_ABSOLUTE as u64, "absolute"),
@@ -231,6 +238,8 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         ("Task", "flags") => bits(number, TASK_FLAGS),
         ("Attributes", "flags") => bits(number, ATTRIBUTE_FLAGS),
         ("Pty", "flags") => bits(number, PTY_FLAGS),
+        ("PidFile", "flags") => bits(number, PID_FLAGS),
+        ("TimerFile", "flags") => bits(number, TIMER_FLAGS),
         ("Fs", "umask") | ("PathFile" | "Pty", "mode") => format!("{number:#o}"),
         ("Regset", "note") => format!("{number:#x}"),
         (_, "blocked" | "saved_sigmask" | "pending" | "mask") => signals(number),

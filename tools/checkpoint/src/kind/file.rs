@@ -22,6 +22,7 @@ use crate::format::file::Fd;
 use crate::format::file::Files;
 use crate::format::file::Fs;
 use crate::format::file::PathFile;
+use crate::format::file::PidFile;
 use crate::format::file::Pipe;
 use crate::format::file::PipeBuf;
 use crate::format::file::PipeFile;
@@ -46,6 +47,7 @@ const OPEN_FILES: &[u16] = &[
     TtyFile::KIND,
     TimerFile::KIND,
     SignalFile::KIND,
+    PidFile::KIND,
     UnnamedFile::KIND,
 ];
 
@@ -275,4 +277,21 @@ impl Kind for TimerFile {
 
 impl Kind for SignalFile {
     object!();
+}
+
+impl Kind for PidFile {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("same", self.same, &[PidFile::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, names::known(names::PID_FLAGS))?;
+        match self.pid {
+            ..0 => Err("a process id is impossible".into()),
+            0 if self.flags & file::PID_EXITED == 0 => Err("it lives and has no pid".into()),
+            _ => Ok(()),
+        }
+    }
 }

@@ -258,7 +258,8 @@ static void edit(const struct cr_facts *all, const char *file, char *line)
 {
 	char *at, *end;
 
-	if (!strcmp(file, "status") && !strncmp(line, "NS", 2)) {
+	if ((!strcmp(file, "status") || !strcmp(file, "fdinfo")) &&
+	    !strncmp(line, "NS", 2)) {
 		/* Numbers of outer namespaces are not kept. */
 		at = strchr(line, '\t');
 		end = strrchr(line, '\t');

@@ -85,12 +85,6 @@ static void perf_setup(void)
 	need_fd("perf_event_open");
 }
 
-static void pidfd_setup(void)
-{
-	fd = syscall(SYS_pidfd_open, getpid(), 0);
-	need_fd("pidfd");
-}
-
 static void userfaultfd_setup(void)
 {
 	fd = syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -530,7 +524,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("fanotify", fanotify_setup, fd_check, "fanotify"),
 	REFUSED("io_uring", io_uring_setup, fd_check, "io_uring"),
 	REFUSED("perf_event", perf_setup, fd_check, "perf"),
-	REFUSED("pidfd", pidfd_setup, fd_check, "pidfd"),
 	REFUSED("userfaultfd", userfaultfd_setup, fd_check, "userfault"),
 	REFUSED("proc_file", proc_setup, fd_check, "/maps"),
 	REFUSED("netlink_socket", netlink_setup, fd_check, "socket"),
