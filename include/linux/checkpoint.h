@@ -46,8 +46,10 @@ int mseal_range(unsigned long start, unsigned long end);
 /* kernel/cgroup/freezer.c */
 void cgroup_freeze_task(struct task_struct *task, bool freeze);
 
-/* kernel/time/hrtimer.c, fs/select.c, kernel/futex/waitwake.c */
+/* kernel/time/, fs/select.c, kernel/futex/waitwake.c */
 long hrtimer_nanosleep_restart(struct restart_block *restart);
+long alarm_timer_nsleep_restart(struct restart_block *restart);
+long posix_cpu_nsleep_restart(struct restart_block *restart_block);
 long do_restart_poll(struct restart_block *restart_block);
 long futex_wait_restart(struct restart_block *restart);
 

@@ -2,6 +2,8 @@
 
 /* Clocks, and system calls that were interrupted. */
 
+#include <linux/sched/cputime.h>
+
 #include "../../kernel/futex/futex.h"
 
 __rust_helper s64 rust_helper_checkpoint_clock(int clock)
@@ -27,11 +29,86 @@ static inline s64 checkpoint_futex_now(unsigned int flags)
 	return flags & FLAGS_CLOCKRT ? ktime_get_real_ns() : ktime_get_ns();
 }
 
+/* By enum alarmtimer_type. */
+static inline s64 checkpoint_alarm_clock(u32 type)
+{
+	return type == ALARM_REALTIME ? ktime_get_real_ns() : ktime_get_boottime_ns();
+}
+
+/*
+ * A CPU clock of the process of @task, or of one of its threads. -EOPNOTSUPP:
+ * it is that of another process, or of a thread that is gone.
+ */
+static inline int checkpoint_cpu_clock(struct task_struct *task, clockid_t clock,
+				       s64 *now)
+{
+	struct pid_namespace *ns = task_active_pid_ns(task);
+	pid_t nr = CPUCLOCK_PID(clock);
+	struct task_cputime used = {};
+
+	if (clock >= 0 || CPUCLOCK_WHICH(clock) >= CPUCLOCK_MAX)
+		return -EINVAL;
+	if (CPUCLOCK_PERTHREAD(clock)) {
+		struct task_struct *thread;
+
+		rcu_read_lock();
+		thread = find_task_by_pid_ns(nr, ns);
+		if (thread && same_thread_group(thread, task)) {
+			task_cputime(thread, &used.utime, &used.stime);
+			used.sum_exec_runtime = task_sched_runtime(thread);
+		} else {
+			thread = NULL;
+		}
+		rcu_read_unlock();
+		if (!thread)
+			return -EOPNOTSUPP;
+	} else {
+		if (nr && nr != task_tgid_nr_ns(task, ns))
+			return -EOPNOTSUPP;
+		thread_group_cputime(task, &used);
+	}
+	if (CPUCLOCK_WHICH(clock) == CPUCLOCK_SCHED)
+		*now = used.sum_exec_runtime;
+	else if (CPUCLOCK_WHICH(clock) == CPUCLOCK_VIRT)
+		*now = used.utime;
+	else
+		*now = used.utime + used.stime;
+	return 0;
+}
+
+static inline void checkpoint_get_sleep(const struct restart_block *block,
+					struct checkpoint_restart_block *out,
+					u32 call, s64 now)
+{
+	out->call = call;
+	out->arg = block->nanosleep.clockid;
+	out->rem_type = block->nanosleep.type;
+	if (out->rem_type != TT_NONE)
+		out->addr = (unsigned long)block->nanosleep.rmtp;
+	out->left = block->nanosleep.expires - now;
+}
+
+static inline int checkpoint_set_sleep(struct restart_block *block,
+				       const struct checkpoint_restart_block *in,
+				       long (*fn)(struct restart_block *), s64 now)
+{
+	if (in->rem_type > TT_COMPAT)
+		return -EINVAL;
+	block->nanosleep.clockid = in->arg;
+	block->nanosleep.type = in->rem_type;
+	block->nanosleep.rmtp = (void __user *)(unsigned long)in->addr;
+	block->nanosleep.expires = ktime_add_safe(now, max(in->left, 0));
+	block->fn = fn;
+	return 0;
+}
+
 __rust_helper int
 rust_helper_checkpoint_get_restart_block(struct task_struct *task,
 					 struct checkpoint_restart_block *out)
 {
 	struct restart_block *block = &task->restart_block;
+	s64 now;
+	int ret;
 
 	memset(out, 0, sizeof(*out));
 	/* The block of a system call that has returned is still there. */
@@ -39,13 +116,16 @@ rust_helper_checkpoint_get_restart_block(struct task_struct *task,
 	    syscall_get_error(task, task_pt_regs(task)) != -ERESTART_RESTARTBLOCK)
 		return 0;
 	if (block->fn == hrtimer_nanosleep_restart) {
-		out->call = CHECKPOINT_RESTART_NANOSLEEP;
-		out->arg = block->nanosleep.clockid;
-		out->rem_type = block->nanosleep.type;
-		if (out->rem_type != TT_NONE)
-			out->addr = (unsigned long)block->nanosleep.rmtp;
-		out->left = block->nanosleep.expires -
-			rust_helper_checkpoint_clock(out->arg);
+		now = rust_helper_checkpoint_clock(block->nanosleep.clockid);
+		checkpoint_get_sleep(block, out, CHECKPOINT_RESTART_NANOSLEEP, now);
+	} else if (block->fn == alarm_timer_nsleep_restart) {
+		now = checkpoint_alarm_clock(block->nanosleep.clockid);
+		checkpoint_get_sleep(block, out, CHECKPOINT_RESTART_ALARM, now);
+	} else if (block->fn == posix_cpu_nsleep_restart) {
+		ret = checkpoint_cpu_clock(task, block->nanosleep.clockid, &now);
+		if (ret)
+			return -EOPNOTSUPP;
+		checkpoint_get_sleep(block, out, CHECKPOINT_RESTART_CPU, now);
 	} else if (block->fn == do_restart_poll) {
 		out->call = CHECKPOINT_RESTART_POLL;
 		out->addr = (unsigned long)block->poll.ufds;
@@ -77,6 +157,7 @@ rust_helper_checkpoint_set_restart_block(const struct checkpoint_restart_block *
 	struct restart_block *block = &current->restart_block;
 	struct timespec64 end;
 	s64 now;
+	int ret;
 
 	switch (in->call) {
 	case CHECKPOINT_RESTART_NANOSLEEP:
@@ -89,15 +170,23 @@ rust_helper_checkpoint_set_restart_block(const struct checkpoint_restart_block *
 		default:
 			return -EINVAL;
 		}
-		if (in->rem_type > TT_COMPAT)
+		return checkpoint_set_sleep(block, in, hrtimer_nanosleep_restart,
+					    rust_helper_checkpoint_clock(in->arg));
+	case CHECKPOINT_RESTART_ALARM:
+		/* The checks of clock_nanosleep(2). */
+		if (in->arg != ALARM_REALTIME && in->arg != ALARM_BOOTTIME)
 			return -EINVAL;
-		now = rust_helper_checkpoint_clock(in->arg);
-		block->nanosleep.clockid = in->arg;
-		block->nanosleep.type = in->rem_type;
-		block->nanosleep.rmtp = (void __user *)(unsigned long)in->addr;
-		block->nanosleep.expires = ktime_add_safe(now, max(in->left, 0));
-		block->fn = hrtimer_nanosleep_restart;
-		return 0;
+		if (!alarmtimer_get_rtcdev())
+			return -EOPNOTSUPP;
+		if (!capable(CAP_WAKE_ALARM))
+			return -EPERM;
+		return checkpoint_set_sleep(block, in, alarm_timer_nsleep_restart,
+					    checkpoint_alarm_clock(in->arg));
+	case CHECKPOINT_RESTART_CPU:
+		ret = checkpoint_cpu_clock(current, in->arg, &now);
+		if (ret)
+			return -EINVAL;
+		return checkpoint_set_sleep(block, in, posix_cpu_nsleep_restart, now);
 	case CHECKPOINT_RESTART_POLL:
 		block->poll.ufds = (void __user *)(unsigned long)in->addr;
 		block->poll.nfds = in->arg;

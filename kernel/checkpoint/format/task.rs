@@ -198,6 +198,10 @@ pub const RESTART_NANOSLEEP: u32 = 1;
 pub const RESTART_POLL: u32 = 2;
 /// [`RestartBlock::call`]: futex(2) FUTEX_WAIT with a relative time.
 pub const RESTART_FUTEX: u32 = 3;
+/// [`RestartBlock::call`]: clock_nanosleep(2) with a relative time on an alarm clock.
+pub const RESTART_ALARM: u32 = 4;
+/// [`RestartBlock::call`]: clock_nanosleep(2) with a relative time on a CPU clock.
+pub const RESTART_CPU: u32 = 5;
 
 record! {
     /// An interrupted system call that goes on with the time that was left
@@ -207,7 +211,7 @@ record! {
         pub task: ObjRef,
         /// `RESTART_*`.
         pub call: u32,
-        /// Clock id (nanosleep), number of descriptors (poll) or futex flags.
+        /// Clock id (nanosleep; for an alarm clock `enum alarmtimer_type`), number of descriptors (poll) or futex flags.
         pub arg: u32,
         /// Value (futex); whether there is a time at all (poll).
         pub value: u32,

@@ -4,9 +4,10 @@
 //!
 //! Kept: nanosleep(2), clock_nanosleep(2), poll(2) and futex(2), as what they mean: an interval
 //! instead of a moment, a name instead of a pointer to code.
-//! Not kept, and refused: sleeping on a CPU clock or an alarm clock.
+//! Not kept, and refused: sleeping on the CPU clock of another process.
 
 use crate::error::Result;
+use crate::format::task as format;
 use crate::format::task::RestartBlock;
 use crate::format::ObjRef;
 use crate::image::RawRecord;
@@ -31,6 +32,13 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Resu
         return Ok(());
     };
 
+    // CPU clocks stand still while the tree is frozen.
+    let left = if block.call == format::RESTART_CPU {
+        block.left
+    } else {
+        block.left.saturating_add(saver.since_frozen())
+    };
+
     saver.out.record(
         &RestartBlock {
             task: number,
@@ -41,7 +49,7 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Resu
             rem_type: block.rem_type,
             addr: block.addr,
             addr2: block.addr2,
-            left: block.left,
+            left,
             reserved: 0,
         },
         &[],
@@ -52,7 +60,10 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Resu
 pub(crate) fn check(record: &RawRecord<'_>) -> Result<ObjRef> {
     let (state, tail) = record.parse::<RestartBlock>()?;
 
-    if state.reserved != 0 || !(1..=3).contains(&state.call) || !tail.is_empty() {
+    if state.reserved != 0
+        || !(format::RESTART_NANOSLEEP..=format::RESTART_CPU).contains(&state.call)
+        || !tail.is_empty()
+    {
         return Err(EINVAL.into());
     }
     Ok(state.task)

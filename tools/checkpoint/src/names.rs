@@ -232,6 +232,8 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
                 (task::RESTART_NANOSLEEP, "nanosleep"),
                 (task::RESTART_POLL, "poll"),
                 (task::RESTART_FUTEX, "futex"),
+                (task::RESTART_ALARM, "alarm"),
+                (task::RESTART_CPU, "cpu"),
             ],
         ),
         ("Process", "flags") => bits(number, PROCESS_FLAGS),

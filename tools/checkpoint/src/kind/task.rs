@@ -165,6 +165,8 @@ impl Kind for RestartBlock {
             task::RESTART_NANOSLEEP,
             task::RESTART_POLL,
             task::RESTART_FUTEX,
+            task::RESTART_ALARM,
+            task::RESTART_CPU,
         ];
         check_one_of("call", self.call, &known)
     }

@@ -656,6 +656,102 @@ static void sleep_until_check(enum cr_phase phase)
 	check_timeout(0, 0);
 }
 
+/* On a clock that runs only while the process does */
+static clockid_t cpu_clock;
+static int *runner;
+
+static void *run(void *arg)
+{
+	cr_set(&runner[1], syscall(SYS_gettid));
+	for (;;) {
+		if (cr_get(&runner[0]))
+			continue;
+		cr_msleep(2);
+	}
+	return NULL;
+}
+
+/* Sleeps for half a second of the time of the CPU that run() uses. */
+static void do_cpu_sleep(void)
+{
+	struct timespec ts = { .tv_nsec = 500000000 };
+	clockid_t clock = cpu_clock;
+	pthread_t thread;
+
+	if (!cr_get(&runner[1])) {
+		NEED(!pthread_create(&thread, NULL, run, NULL));
+		while (!cr_get(&runner[1]))
+			cr_msleep(2);
+	}
+	if (clock == CLOCK_THREAD_CPUTIME_ID)
+		clock = ~runner[1] << 3 | 6;
+	b->ret = clock_nanosleep(clock, 0, &ts, NULL);
+}
+
+static void cpu_setup(clockid_t clock)
+{
+	cpu_clock = clock;
+	runner = cr_shared(2 * sizeof(*runner));
+	start(do_cpu_sleep, SYS_clock_nanosleep);
+}
+
+static void cpu_clock_setup(void)
+{
+	cpu_setup(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static void cpu_thread_setup(void)
+{
+	cpu_setup(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static void cpu_clock_check(enum cr_phase phase)
+{
+	/* Time goes on, but not that of the CPU. */
+	cr_msleep(600);
+	check_asleep();
+	cr_set(&runner[0], 1);
+	check_woken(0, 0);
+	cr_set(&runner[0], 0);
+	rearmed();
+}
+
+static void do_other_sleep(void)
+{
+	struct timespec ts = { .tv_sec = 1000 };
+	clockid_t clock;
+
+	NEED(!clock_getcpuclockid(getppid(), &clock));
+	b->ret = clock_nanosleep(clock, 0, &ts, NULL);
+}
+
+static void cpu_other_setup(void)
+{
+	start(do_other_sleep, SYS_clock_nanosleep);
+}
+
+static void asleep_check(enum cr_phase phase)
+{
+	check_asleep();
+}
+
+static void do_alarm_sleep(void)
+{
+	struct timespec ts = { .tv_sec = 2 };
+
+	b->ret = clock_nanosleep(CLOCK_BOOTTIME_ALARM, 0, &ts, NULL);
+}
+
+static void alarm_clock_setup(void)
+{
+	struct timespec ts = { .tv_nsec = 1 };
+
+	if (clock_nanosleep(CLOCK_BOOTTIME_ALARM, 0, &ts, NULL))
+		cr_skip("no clock that wakes the machine");
+	start(do_alarm_sleep, SYS_clock_nanosleep);
+	cr_msleep(1000);
+}
+
 /* wait4() and waitid() for a child of the child */
 static void exit_on_word(void)
 {
@@ -878,6 +974,12 @@ static const struct cr_scenario scenarios[] = {
 	  nanosleep_check },
 	{ "sleep.nanosleep", CR_TREE, sleep_setup, sleep_check },
 	{ "sleep.absolute", CR_TREE, sleep_until_setup, sleep_until_check },
+	{ "sleep.cpu_clock", CR_TREE, cpu_clock_setup, cpu_clock_check },
+	{ "sleep.cpu_clock_of_thread", CR_TREE, cpu_thread_setup,
+	  cpu_clock_check },
+	{ "sleep.cpu_clock_of_other", CR_TREE, cpu_other_setup, asleep_check,
+	  CR_REFUSED, "sleeps on a clock that is not supported" },
+	{ "sleep.alarm_clock", CR_TREE, alarm_clock_setup, sleep_check },
 	{ "sleep.wait4", CR_TREE, wait4_setup, wait4_check },
 	{ "sleep.waitid", CR_TREE, waitid_setup, waitid_check },
 	{ "sleep.vfork", CR_TREE, vfork_setup, vfork_check },
