@@ -16,7 +16,6 @@ use crate::image::RawRecord;
 use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
-use kernel::bindings;
 use kernel::prelude::*;
 
 /// Saves the timers of setitimer(2), which were read with the pending signals of the process.
@@ -32,9 +31,7 @@ pub(super) fn save_itimers(
         return Ok(());
     }
     // CPU clocks stand still while a process is frozen.
-    if let [left, ..] = &mut left {
-        *left = real(*left, interval[0], saver.since_frozen());
-    }
+    left[0] = real(left[0], interval[0], saver.since_frozen());
     saver.out.record(
         &IntervalTimers {
             process,
