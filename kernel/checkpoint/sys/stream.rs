@@ -75,17 +75,26 @@ impl OutStream {
     }
 
     /// Writes all of `data`. `EINTR`: a signal came first.
+    ///
+    /// Not by `kernel_write`, which refuses files with a `write` of their own, like /dev/null.
     pub(crate) fn write_all(&mut self, mut data: &[u8]) -> Result {
         while !data.is_empty() {
-            // SAFETY: `data` is valid for its length; the file is referenced and open for
-            // writing; the position is the file's own or null.
+            let vec = bindings::kvec {
+                iov_base: data.as_ptr().cast_mut().cast(),
+                iov_len: data.len(),
+            };
+            let mut iter = bindings::iov_iter::default();
+            // SAFETY: The iterator describes `data`, which is only read and outlives the call; the
+            // file is referenced and open for writing; the position is the file's own or null.
             let ret = unsafe {
-                bindings::kernel_write(
-                    self.file.as_ptr(),
-                    data.as_ptr().cast(),
+                bindings::iov_iter_kvec(
+                    &raw mut iter,
+                    bindings::ITER_SOURCE,
+                    &raw const vec,
+                    1,
                     data.len(),
-                    self.position(),
-                )
+                );
+                bindings::vfs_iter_write(self.file.as_ptr(), &raw mut iter, self.position(), 0)
             };
             let n = self.wrote(ret)?;
 

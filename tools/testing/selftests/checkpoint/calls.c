@@ -168,6 +168,21 @@ static void no_log_drive(struct cr_run *run)
 		cr_check(run, CR_AGAIN);
 }
 
+/* How long would the tree stand still? Nobody wants the image. */
+static void nowhere_drive(struct cr_run *run)
+{
+	int n = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	long ret;
+
+	if (n < 0 || !start(run))
+		return cr_failed(run, "no /dev/null or no tree");
+	ret = checkpoint(run->root, n, CHECKPOINT_SUBTREE | CHECKPOINT_COW, -1);
+	if (ret <= 0)
+		cr_failed(run, "to /dev/null: %s", strerror(-ret));
+	close(n);
+	cr_check(run, CR_AFTER);
+}
+
 /* An image that cannot be written costs the tree nothing. */
 static void unwritable_drive(struct cr_run *run)
 {
@@ -479,6 +494,7 @@ static const struct cr_scenario scenarios[] = {
 	DRIVEN("arguments", CR_SUBTREE, arguments_drive),
 	DRIVEN("no_log", CR_SUBTREE, no_log_drive),
 	DRIVEN("unwritable", CR_SUBTREE, unwritable_drive),
+	DRIVEN("nowhere", CR_SUBTREE, nowhere_drive),
 	DRIVEN("stream", CR_SUBTREE, stream_drive),
 	DRIVEN("restart_twice", CR_TREE, twice_drive),
 	DRIVEN("again_and_again", CR_TREE, again_drive),
