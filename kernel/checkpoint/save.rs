@@ -22,6 +22,7 @@ use crate::image;
 use crate::image::Writer;
 use crate::log::Log;
 use crate::mm;
+use crate::object::Class;
 use crate::object::ObjectTable;
 use crate::sys;
 use crate::sys::file::FileRef;
@@ -282,6 +283,8 @@ struct Collected {
     out: Writer,
     pages: mm::Pages,
     tasks: u32,
+    /// Whether somebody outside of the tree may run in one of its address spaces.
+    shares_memory: bool,
 }
 
 /// Saves a tree that does not run, and lets it run on, kills it or leaves it, as the flags say. If
@@ -301,8 +304,10 @@ fn save(
         out: mut metadata,
         mut pages,
         tasks,
+        shares_memory,
     } = collect(root, tree.as_ref().ok_or(ESRCH)?, mode, frozen, log)?;
-    let cow = flags & u64::from(bindings::CHECKPOINT_COW) != 0;
+    // Whoever runs meanwhile could write to what is duplicated, and fork what is not to be forked.
+    let cow = flags & u64::from(bindings::CHECKPOINT_COW) != 0 && !shares_memory;
 
     if cow {
         pages.duplicate()?;
@@ -392,10 +397,16 @@ fn collect(
     if mode == header::MODE_CONTAINER {
         fs::check_leaks(&saver)?;
     }
+    let shares_memory = saver
+        .pages
+        .address_spaces()
+        .any(|mm| mm.users() > saver.objects.references(Class::Mm, mm.key()));
+
     Ok(Collected {
         out: saver.out,
         pages: saver.pages,
         tasks,
+        shares_memory,
     })
 }
 
