@@ -45,7 +45,7 @@ impl Place {
             Tool::Copy => anyhow::bail!("a copy has no victim"),
         };
         let dump = dump.context("dump")?;
-        victim.ended().context("dump")?;
+        victim.kill().context("dump")?;
         let bytes = size(&image)?;
         let restore = match tool {
             Tool::Criu => criu_restore(&image),
@@ -98,7 +98,7 @@ impl Place {
     }
 }
 
-/// A tree that was saved, and has ended.
+/// A tree that was saved, and goes on.
 struct Dump {
     time: Duration,
     frozen_ns: u64,
@@ -108,7 +108,7 @@ struct Dump {
 fn cr_dump(victim: &Victim, image: &Path) -> Result<Dump> {
     let pid = victim.pid().to_string();
     let mut command = Command::new("cr");
-    command.args(["checkpoint", "--subtree", "--kill", "--json", "--output"]);
+    command.args(["checkpoint", "--subtree", "--json", "--output"]);
     command.arg(image.join("tree")).arg(pid);
     let (time, output) = run(&mut command, &image.with_extension("log"))?;
     let report: serde_json::Value = serde_json::from_str(&output).context("the report of cr")?;
@@ -118,7 +118,7 @@ fn cr_dump(victim: &Victim, image: &Path) -> Result<Dump> {
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.as_u64()?)))
         .collect();
-    // What CRIU counts: from the first task that stops to the end of the tree.
+    // What CRIU counts: from the first task that stops to the last that goes on.
     let time_of = |key: &str| details.get(key).copied().context(key.to_owned());
     Ok(Dump {
         time,
@@ -144,7 +144,7 @@ fn criu_dump(victim: &Victim, image: &Path) -> Result<Dump> {
     let pid = victim.pid().to_string();
     let mut command = Command::new("criu");
     command
-        .args(["dump", "--tree", &pid, "--images-dir"])
+        .args(["dump", "--leave-running", "--tree", &pid, "--images-dir"])
         .arg(image);
     let (time, _) = run(&mut command, &image.with_extension("log"))?;
     let stats = fs::read(image.join("stats-dump"))?;

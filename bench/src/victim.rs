@@ -68,9 +68,8 @@ impl Victim {
         self.root.as_raw_nonzero().get()
     }
 
-    /// Wait for the end of a tree that somebody else killed. Its pids are free
-    /// afterwards.
-    pub fn ended(&mut self) -> Result<()> {
+    /// Wait for the end of a tree that was killed. Its pids are free afterwards.
+    fn ended(&mut self) -> Result<()> {
         if let Some(mut child) = self.child.take() {
             child.wait()?;
         }
