@@ -175,18 +175,7 @@ static void split_setup(void)
 /* What they share is in the image once. */
 static void size_drive(struct cr_run *run)
 {
-	struct stat st;
-	char path[80];
-
-	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
-	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
-	    !cr_none_left(run))
-		return;
-	snprintf(path, sizeof(path), "%s/image", run->dir);
-	if (stat(path, &st) || st.st_size > (off_t)(6 * MB))
-		cr_failed(run, "the image has %lld bytes",
-			  (long long)st.st_size);
-	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+	cr_drive_small(run, 6 * MB);
 }
 
 /* The parent has changed what two of its children still share. */

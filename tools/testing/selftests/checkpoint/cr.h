@@ -150,6 +150,9 @@ bool cr_checkpoint(struct cr_run *run, const char *image, unsigned long flags);
 bool cr_restart(struct cr_run *run, const char *image, unsigned long flags);
 bool cr_log_has(struct cr_run *run, const char *text);
 unsigned long cr_mode_flags(enum cr_mode mode);
+
+/* The course of a test whose image may have so many bytes. */
+void cr_drive_small(struct cr_run *run, unsigned long max);
 bool cr_thaw(struct cr_run *run);
 
 /*

@@ -567,6 +567,20 @@ static void drive_tree(struct cr_run *run)
 		drive_frozen(run);
 }
 
+void cr_drive_small(struct cr_run *run, unsigned long max)
+{
+	struct stat st;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
+	    !cr_none_left(run))
+		return;
+	if (stat(run_path(run, "image"), &st) || st.st_size > (off_t)max)
+		cr_failed(run, "the image has %lld bytes",
+			  (long long)st.st_size);
+	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+}
+
 static void drive(struct cr_run *run)
 {
 	const struct cr_scenario *sc = run->scenario;

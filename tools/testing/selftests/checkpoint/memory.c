@@ -461,24 +461,9 @@ static void copy_on_write_check(enum cr_phase phase)
 	CHECK_PATTERN(both->mem + page_size, MB - page_size, 14);
 }
 
-/*
- * Memory that several processes have from their common parent is stored once,
- * and is one again after the restart, until somebody writes to it.
- */
 static void size_drive(struct cr_run *run)
 {
-	struct stat st;
-	char path[80];
-
-	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
-	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
-	    !cr_none_left(run))
-		return;
-	snprintf(path, sizeof(path), "%s/image", run->dir);
-	if (stat(path, &st) || st.st_size > (off_t)(10 * MB))
-		cr_failed(run, "the image has %lld bytes",
-			  (long long)st.st_size);
-	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+	cr_drive_small(run, 10 * MB);
 }
 
 /* All mappings, line by line: addresses, rights, offsets, files, names. */
