@@ -493,7 +493,7 @@ mod tests {
     fn a_small_image_is_right() {
         let summary = verify(&Composer::small()).unwrap();
         assert_eq!(summary.tasks, 3);
-        assert_eq!((summary.data_pages, summary.shared_pages), (2, 1));
+        assert_eq!((summary.data_pages, summary.shared_pages), (2, 0));
         assert_eq!(summary.kinds["Task"], 3);
     }
 
@@ -698,7 +698,10 @@ mod tests {
         let data = memory::RUN_DATA;
         assert_problem(
             "run 1 starts at page 0x11, before page 0x12",
-            |c, shared| c.page_map(shared.mm, &[run(0x10, 2, 2, 0), run(0x11, 1, 2, 0)]),
+            |c, shared| {
+                (0..3).for_each(|byte| c.page(byte));
+                c.page_map(shared.mm, &[run(0x10, 2, data, 0), run(0x11, 1, data, 2)])
+            },
         );
         assert_problem(
             "has 2 pages of data from page 0 on, but there are 1",
@@ -714,7 +717,8 @@ mod tests {
             c.page_map(shared.mm, &[run(u64::MAX, 1, 2, 0)])
         });
         assert_problem("pages 0x13 to 0x15 are not mapped", |c, shared| {
-            c.page_map(shared.mm, &[run(0x13, 2, 2, 0)]);
+            (0..2).for_each(|byte| c.page(byte));
+            c.page_map(shared.mm, &[run(0x13, 2, data, 0)]);
             c.end(1);
         });
         assert_problem("outside of its object", |c, _| {
@@ -725,7 +729,8 @@ mod tests {
                 },
                 &[],
             );
-            c.page_map(shmem, &[run(1, 1, 2, 0)]);
+            c.page(0);
+            c.page_map(shmem, &[run(1, 1, data, 0)]);
             c.end(1);
         });
         assert_problem("the last 2 pages of data belong to nothing", |c, shared| {
@@ -734,10 +739,11 @@ mod tests {
             c.end(1);
         });
         assert_problem("a run has no pages", |c, shared| {
-            c.page_map(shared.mm, &[run(0x10, 0, 2, 0)])
+            c.page_map(shared.mm, &[run(0x10, 0, data, 0)])
         });
-        assert_problem("a run of zeros has data", |c, shared| {
-            c.page_map(shared.mm, &[run(0x10, 1, 2, 5)])
+        assert_problem("run 0 shares pages of no map before it", |c, shared| {
+            let own = u64::from(shared.mm.0);
+            c.page_map(shared.mm, &[run(0x10, 1, memory::RUN_SHARED, own)])
         });
         assert_problem("a run's kind 9 is unknown", |c, shared| {
             c.page_map(shared.mm, &[run(0x10, 1, 9, 0)])

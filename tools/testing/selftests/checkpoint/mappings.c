@@ -576,10 +576,14 @@ static void look(struct place *places)
 		}
 		if (strncmp(line, "VmFlags:", 8))
 			continue;
-		/* Soft-dirty bits are not kept. */
+		/*
+		 * Soft-dirty bits are not kept. That there may be guards is
+		 * true of all of a mapping once one that had some has become
+		 * part of it.
+		 */
 		for (flag = strtok(line + 8, separators); flag;
 		     flag = strtok(NULL, separators)) {
-			if (!strcmp(flag, "sd"))
+			if (!strcmp(flag, "sd") || !strcmp(flag, "gu"))
 				continue;
 			for (i = 0; i < PAGES; i++) {
 				at = (unsigned long)arena + i * page_size;
