@@ -714,7 +714,7 @@ mod tests {
             c.page_map(shared.mm, &[run(0x10, 1, data, u64::MAX)])
         });
         assert_problem("run 0 is too long", |c, shared| {
-            c.page_map(shared.mm, &[run(u64::MAX, 1, 2, 0)])
+            c.page_map(shared.mm, &[run(u64::MAX, 1, data, 0)])
         });
         assert_problem("pages 0x13 to 0x15 are not mapped", |c, shared| {
             (0..2).for_each(|byte| c.page(byte));
