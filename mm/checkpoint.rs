@@ -4,8 +4,9 @@
 //!
 //! Kept: private and shared mappings, of files and of none, the vdso; their protection
 //! and protection keys, what mlock(2), mlockall(2), madvise(2) and mseal(2) have set, names; the
-//! addresses of code, heap, stack, arguments; the executable; dumpable. Content: anonymous pages, also of a private mapping of a file, present or
-//! swapped out, and shared anonymous memory, stored once.
+//! addresses of code, heap, stack, arguments; the executable; dumpable. Content: anonymous pages,
+//! also of a private mapping of a file, present or swapped out, and shared anonymous memory; what
+//! processes share is stored once.
 //! Not kept, and refused: mappings of SysV segments and devices; hugetlb,
 //! userfaultfd, NUMA policies, guard regions in locked memory.
 //!
