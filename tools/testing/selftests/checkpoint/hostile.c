@@ -95,12 +95,25 @@ static void write_image(struct cr_run *run, size_t offset, size_t len)
 }
 
 /*
+ * A program whose registers or paths are not its own may do anything: what
+ * it has found wrong tells nothing of the kernel.
+ */
+static void forget_complaints(struct cr_run *run)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "%s/failures", run->dir);
+	unlink(path);
+}
+
+/*
  * Restarts from the file as it is now. Must it fail? Gives false when it is
  * not worth to go on.
  */
 static bool try(struct cr_run *run, const char *what, size_t where, bool must)
 {
 	long ret = cr_try_restart(run, "image", 0);
+	bool killed;
 
 	tried++;
 	if (ret > 0) {
@@ -108,7 +121,9 @@ static bool try(struct cr_run *run, const char *what, size_t where, bool must)
 		if (must)
 			cr_failed(run, "%s at %zu: it was restarted", what,
 				  where);
-		return cr_kill(run);
+		killed = cr_kill(run);
+		forget_complaints(run);
+		return killed;
 	}
 	failed++;
 	if (ret == 0 || ret == -EINTR || ret == -EFAULT)
