@@ -23,6 +23,7 @@
 #include <linux/ksm.h>
 #include <linux/magic.h>
 #include <linux/memfd.h>
+#include <linux/mm_inline.h>
 #include <linux/mman.h>
 #include <linux/namei.h>
 #include <linux/nsproxy.h>
