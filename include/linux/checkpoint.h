@@ -18,6 +18,7 @@ struct mm_struct;
 struct restart_block;
 struct rlimit;
 struct seccomp_filter;
+struct sigevent;
 struct sock_fprog_kern;
 struct task_struct;
 struct tty_struct;
@@ -52,6 +53,13 @@ long alarm_timer_nsleep_restart(struct restart_block *restart);
 long posix_cpu_nsleep_restart(struct restart_block *restart_block);
 long do_restart_poll(struct restart_block *restart_block);
 long futex_wait_restart(struct restart_block *restart);
+
+/*
+ * kernel/time/posix-timers.c: makes a timer of current. With @wanted_id it has
+ * that number, and nothing is written to user space.
+ */
+int do_timer_create(clockid_t which_clock, struct sigevent *event,
+		    timer_t __user *created_timer_id, const timer_t *wanted_id);
 
 /**
  * struct checkpoint_eventfd - what an eventfd holds
