@@ -142,6 +142,44 @@ struct checkpoint_itimers {
 	s64 interval[3];
 };
 
+/* A timer of timer_create(2); see struct PosixTimer of the format. */
+enum {
+	CHECKPOINT_TIMER_ARMED = 1,
+	CHECKPOINT_TIMER_FIRED = 2,
+	CHECKPOINT_TIMER_ABSOLUTE = 4,
+	CHECKPOINT_TIMER_QUEUED = 8,
+	CHECKPOINT_TIMER_IGNORED = 0x10,
+	CHECKPOINT_TIMER_STALE = 0x20,
+	CHECKPOINT_TIMER_PERIODIC = 0x40,
+};
+
+/**
+ * struct checkpoint_timer - a timer of timer_create(2)
+ * @id: its number
+ * @clock: CLOCK_*, or a CPU clock
+ * @notify: SIGEV_*
+ * @signal: what it sends
+ * @value: union sigval
+ * @thread: whom it signals with SIGEV_THREAD_ID, -1 if that is gone
+ * @cpu: whose CPU clock it is, -1 if that is gone
+ * @flags: CHECKPOINT_TIMER_*
+ * @position: of its signal among those that are pending
+ * @expires: a moment of the clock, or what is left, or what has passed since
+ * @interval: in ns
+ * @overrun: expirations since the signal was sent, less one
+ * @overrun_last: timer_getoverrun()
+ */
+struct checkpoint_timer {
+	s32 id, clock;
+	u32 notify;
+	s32 signal;
+	u64 value;
+	s32 thread, cpu;
+	u32 flags, position;
+	s64 expires, interval;
+	s64 overrun, overrun_last;
+};
+
 /**
  * struct checkpoint_stop - whether a process is stopped by a signal
  * @stopping: not all of its threads have come to the stop

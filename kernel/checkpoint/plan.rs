@@ -518,6 +518,12 @@ impl Checker {
 
                 fits.then_some(owner).ok_or(EINVAL)?
             }
+            task::PosixTimers::KIND => {
+                let owner = crate::task::check_posix_timers(record)?;
+                let fits = kind_of(owner) == Some(task::Process::KIND);
+
+                fits.then_some(owner).ok_or(EINVAL)?
+            }
             task::SigQueue::KIND => {
                 let owner = crate::task::check_signals(record)?;
                 let fits = is_task(owner) || kind_of(owner) == Some(task::Process::KIND);

@@ -501,6 +501,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     set_registers(restart)?;
     restart.check_failed()?;
     fs::start(restart)?;
+    start_timers(restart)?;
     commit(restart, flags)?;
     Ok(root)
 }
@@ -713,8 +714,12 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     }
     if plan.is_main {
         task::process::restore(restart, plan.process)?;
+        task::posix_timer::make_alarms(restart, plan.process)?;
     }
     task::restore(restart, plan.number)?;
+    if plan.is_main {
+        task::posix_timer::make_others(restart, plan.process)?;
+    }
     task::restore_pending(restart, plan.number, false)?;
     if plan.is_main {
         task::restore_pending(restart, plan.process, true)?;
@@ -765,6 +770,16 @@ fn set_limits(restart: &Restart) -> Result {
     for (index, plan) in restart.plan.tasks.iter().enumerate() {
         if plan.is_main {
             task::process::set_limits(restart, &*restart.task(index)?, plan.process)?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts the timers of timer_create(2) of all processes. What they send waits for the commit.
+fn start_timers(restart: &Restart) -> Result {
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        if plan.is_main {
+            task::posix_timer::start(restart, &*restart.task(index)?, plan.process)?;
         }
     }
     Ok(())

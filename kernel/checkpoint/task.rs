@@ -15,6 +15,8 @@ mod attributes;
 mod cred;
 #[path = "task/namespace.rs"]
 pub(crate) mod namespace;
+#[path = "task/posix_timer.rs"]
+pub(crate) mod posix_timer;
 #[path = "task/process.rs"]
 pub(crate) mod process;
 #[path = "task/regs.rs"]
@@ -368,5 +370,6 @@ pub(crate) use self::attributes::check as check_attributes;
 pub(crate) use self::attributes::check_filter;
 pub(crate) use self::attributes::restore_filter;
 pub(crate) use self::cred::check as check_cred;
+pub(crate) use self::posix_timer::check as check_posix_timers;
 pub(crate) use self::restart_block::check as check_restart_block;
 pub(crate) use self::timer::check as check_timers;

@@ -67,8 +67,10 @@ __rust_helper int rust_helper_checkpoint_set_action(int sig, unsigned long handl
 
 /*
  * Copies up to @max siginfos of 128 bytes; returns how many there are, or
- * -ESRCH. With @shared it also reads the timers that send to the process, at
- * the same moment: one that runs has not sent its signal, any other has.
+ * -ESRCH. Signals of timers of timer_create() belong to the timers, or will be
+ * dropped since their timer is gone. With @shared it also reads the timers of
+ * setitimer(), at the same moment: one that runs has not sent its signal, any
+ * other has.
  */
 __rust_helper int rust_helper_checkpoint_get_pending(struct task_struct *task,
 						     bool shared,
@@ -79,6 +81,7 @@ __rust_helper int rust_helper_checkpoint_get_pending(struct task_struct *task,
 	struct sigpending *pending;
 	struct sigqueue *q;
 	unsigned long flags;
+	u64 of_timers = 0, of_others = 0;
 	int n = 0;
 
 	if (!lock_task_sighand(task, &flags))
@@ -89,12 +92,18 @@ __rust_helper int rust_helper_checkpoint_get_pending(struct task_struct *task,
 	*set |= (u64)pending->signal.sig[1] << 32;
 #endif
 	list_for_each_entry(q, &pending->list, list) {
+		if (q->flags & SIGQUEUE_PREALLOC) {
+			of_timers |= BIT_ULL(q->info.si_signo - 1);
+			continue;
+		}
+		of_others |= BIT_ULL(q->info.si_signo - 1);
 		if (n < max) {
 			memset(&infos[n], 0, sizeof(infos[n]));
 			memcpy(&infos[n], &q->info, sizeof(q->info));
 		}
 		n++;
 	}
+	*set &= ~of_timers | of_others;
 	if (shared)
 		checkpoint_get_itimers(task, itimers);
 	unlock_task_sighand(task, &flags);

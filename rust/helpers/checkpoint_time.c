@@ -2,8 +2,6 @@
 
 /* Clocks, and system calls that were interrupted. */
 
-#include <linux/sched/cputime.h>
-
 #include "../../kernel/futex/futex.h"
 
 __rust_helper s64 rust_helper_checkpoint_clock(int clock)
@@ -44,35 +42,22 @@ static inline int checkpoint_cpu_clock(struct task_struct *task, clockid_t clock
 {
 	struct pid_namespace *ns = task_active_pid_ns(task);
 	pid_t nr = CPUCLOCK_PID(clock);
-	struct task_cputime used = {};
 
 	if (clock >= 0 || CPUCLOCK_WHICH(clock) >= CPUCLOCK_MAX)
 		return -EINVAL;
 	if (CPUCLOCK_PERTHREAD(clock)) {
 		struct task_struct *thread;
 
-		rcu_read_lock();
+		guard(rcu)();
 		thread = find_task_by_pid_ns(nr, ns);
-		if (thread && same_thread_group(thread, task)) {
-			task_cputime(thread, &used.utime, &used.stime);
-			used.sum_exec_runtime = task_sched_runtime(thread);
-		} else {
-			thread = NULL;
-		}
-		rcu_read_unlock();
-		if (!thread)
+		if (!thread || !same_thread_group(thread, task))
 			return -EOPNOTSUPP;
-	} else {
-		if (nr && nr != task_tgid_nr_ns(task, ns))
-			return -EOPNOTSUPP;
-		thread_group_cputime(task, &used);
+		*now = checkpoint_cpu_sample(thread, clock);
+		return 0;
 	}
-	if (CPUCLOCK_WHICH(clock) == CPUCLOCK_SCHED)
-		*now = used.sum_exec_runtime;
-	else if (CPUCLOCK_WHICH(clock) == CPUCLOCK_VIRT)
-		*now = used.utime;
-	else
-		*now = used.utime + used.stime;
+	if (nr && nr != task_tgid_nr_ns(task, ns))
+		return -EOPNOTSUPP;
+	*now = checkpoint_cpu_sample(task, clock);
 	return 0;
 }
 

@@ -246,6 +246,71 @@ record! {
     }
 }
 
+/// [`PosixTimer::flags`]: runs; `expires` is when it expires.
+pub const POSIX_TIMER_ARMED: u32 = 1;
+/// [`PosixTimer::flags`]: has expired at `expires`; the intervals since then count when its signal
+/// is taken.
+pub const POSIX_TIMER_FIRED: u32 = 2;
+/// [`PosixTimer::flags`]: `expires` is a moment of its clock, and not what was left.
+pub const POSIX_TIMER_ABSOLUTE: u32 = 4;
+/// [`PosixTimer::flags`]: its signal is pending.
+pub const POSIX_TIMER_QUEUED: u32 = 8;
+/// [`PosixTimer::flags`]: its signal is ignored, and becomes pending when that ends.
+pub const POSIX_TIMER_IGNORED: u32 = 0x10;
+/// [`PosixTimer::flags`]: it was set after its signal was sent, which is not to be taken.
+pub const POSIX_TIMER_STALE: u32 = 0x20;
+/// [`PosixTimer::flags`]: it had an interval when its signal was sent.
+pub const POSIX_TIMER_PERIODIC: u32 = 0x40;
+
+plain! {
+    /// A timer of timer_create(2).
+    pub struct PosixTimer: size 72 {
+        /// Its number.
+        pub id: i32,
+        /// `CLOCK_*`, or a CPU clock as the kernel encodes it.
+        pub clock: i32,
+        /// `SIGEV_*`.
+        pub notify: u32,
+        /// The signal.
+        pub signal: i32,
+        /// `union sigval`.
+        pub value: u64,
+        /// The thread that gets the signal (SIGEV_THREAD_ID), or 0.
+        pub thread: i32,
+        /// The process or thread whose CPU clock it is, or 0.
+        pub cpu: i32,
+        /// `POSIX_TIMER_*`.
+        pub flags: u32,
+        /// For [`POSIX_TIMER_QUEUED`]: how many pending signals of the process or the thread stand
+        /// before its own.
+        pub position: u32,
+        /// When it expires or has expired, in ns: what was left when the tree was frozen, or see
+        /// [`POSIX_TIMER_ABSOLUTE`].
+        pub expires: i64,
+        /// The interval, in ns, or 0.
+        pub interval: i64,
+        /// Expirations since its signal was sent, less one.
+        pub overrun: i64,
+        /// timer_getoverrun(2).
+        pub overrun_last: i64,
+    }
+}
+
+record! {
+    /// The timers of timer_create(2). The tail is a [`PosixTimer`] for each, the last that was made
+    /// first.
+    pub struct PosixTimers: kind 0x2c, version 1, size 16 {
+        /// The [`Process`].
+        pub process: ObjRef,
+        /// How many the tail holds.
+        pub timers: u32,
+        /// Where the search for the number of the next timer begins.
+        pub next_id: u32,
+        /// prctl(PR_TIMER_CREATE_RESTORE_IDS): 1 or 0.
+        pub restore_ids: u32,
+    }
+}
+
 /// [`Attributes::flags`]: SCHED_FLAG_RESET_ON_FORK.
 pub const ATTRIBUTE_RESET_ON_FORK: u32 = 1;
 /// [`Attributes::flags`]: `runtime` is the length of slices that sched_setattr(2) has asked for.

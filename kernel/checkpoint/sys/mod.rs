@@ -28,6 +28,7 @@ pub(crate) mod ns;
 pub(crate) mod page;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
+pub(crate) mod posix_timer;
 pub(crate) mod process;
 pub(crate) mod regset;
 pub(crate) mod seccomp;

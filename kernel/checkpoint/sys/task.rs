@@ -284,8 +284,6 @@ impl Frozen {
                 Some("is measured with perf_event_open(2)")
             } else if bindings::checkpoint_has_semundo(task) {
                 Some("has semaphore adjustments (SEM_UNDO)")
-            } else if !(*signal).posix_timers.first.is_null() {
-                Some("has timers of timer_create(2)")
             } else if bindings::task_is_landlocked(task) {
                 Some("is confined by Landlock")
             } else if (*signal).autoreap() != 0 {

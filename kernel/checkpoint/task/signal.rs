@@ -3,7 +3,8 @@
 //! Signal handlers and pending signals.
 //!
 //! Kept: every action with its flags and mask; what is pending, for a thread or for the process,
-//! in order and with its siginfo.
+//! in order and with its siginfo. The signals of timers are kept with the timers, by
+//! [`super::posix_timer`].
 //! Not kept, and refused: handlers that processes share (CLONE_SIGHAND without CLONE_THREAD).
 //!
 //! C functions: `do_sigaction()`, `do_send_sig_info()`
@@ -64,6 +65,7 @@ pub(super) fn save_pending(
 
     if shared {
         super::timer::save_itimers(saver, owner, &itimers)?;
+        super::posix_timer::save(saver, task, owner)?;
     }
     if pending & bit(bindings::SIGKILL as usize) != 0 {
         return Err(ESRCH.into());

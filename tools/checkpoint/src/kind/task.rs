@@ -24,6 +24,8 @@ use crate::format::task;
 use crate::format::task::Attributes;
 use crate::format::task::Creds;
 use crate::format::task::IntervalTimers;
+use crate::format::task::PosixTimer;
+use crate::format::task::PosixTimers;
 use crate::format::task::Process;
 use crate::format::task::Regset;
 use crate::format::task::RestartBlock;
@@ -187,6 +189,50 @@ impl Kind for IntervalTimers {
         }
         Ok(())
     }
+}
+
+impl Kind for PosixTimers {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("process", self.process, &[Process::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let timers = tail.list::<PosixTimer>(self.timers, "timers")?;
+        for timer in timers {
+            check_timer(timer).map_err(|what| format!("timer {}: {what}", timer.id))?;
+        }
+        Ok(vec![("timers", list(timers))])
+    }
+
+    fn check(&self) -> Result<()> {
+        check_one_of("restore_ids", self.restore_ids, &[0, 1])
+    }
+}
+
+/// `SIGEV_SIGNAL`, `SIGEV_NONE`, `SIGEV_THREAD` and `SIGEV_THREAD_ID`.
+const NOTIFY: [u32; 4] = [0, 1, 2, SIGEV_THREAD_ID];
+const SIGEV_THREAD_ID: u32 = 4;
+
+fn check_timer(timer: &PosixTimer) -> Result<()> {
+    check_one_of("notify", timer.notify, &NOTIFY)?;
+    let known = (task::POSIX_TIMER_PERIODIC << 1) - 1;
+    check_bits("flags", timer.flags, known)?;
+    if timer.id < 0 || timer.interval < 0 {
+        return Err("its number or its interval is negative".into());
+    }
+    if (timer.clock < 0) != (timer.cpu > 0) {
+        return Err("a CPU clock is that of a task, and no other clock is".into());
+    }
+    if (timer.notify == SIGEV_THREAD_ID) != (timer.thread > 0) {
+        return Err("a thread is told with SIGEV_THREAD_ID, and only then".into());
+    }
+    let state = task::POSIX_TIMER_ARMED | task::POSIX_TIMER_FIRED;
+    if timer.flags & state == state {
+        return Err("it runs, and has expired".into());
+    }
+    Ok(())
 }
 
 impl Kind for Attributes {

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "cr.h"
 
@@ -49,6 +50,29 @@ static void alone_setup(void)
 static void alone_check(enum cr_phase phase)
 {
 	CHECK_EQ(getpid(), getsid(0));
+}
+
+/* Timers in all states that they can be in. */
+static void timers_setup(void)
+{
+	static const clockid_t clocks[] = {
+		CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
+		CLOCK_THREAD_CPUTIME_ID,
+	};
+	struct sigevent event = { .sigev_signo = SIGURG };
+	struct itimerspec soon = { { 1000, 0 }, { 0, 1 } };
+	struct itimerspec late = { { 0, 0 }, { 1000, 0 } };
+	size_t i, j;
+	timer_t timer;
+
+	for (i = 0; i < ARRAY_SIZE(clocks); i++) {
+		for (j = 0; j < 3; j++) {
+			event.sigev_notify = j == 2 ? SIGEV_NONE : SIGEV_SIGNAL;
+			NEED(!timer_create(clocks[i], &event, &timer));
+			NEED(!timer_settime(timer, 0, j ? &late : &soon, NULL));
+		}
+	}
+	cr_msleep(10);
 }
 
 static uint32_t crc32(const unsigned char *p, size_t len)
@@ -383,6 +407,37 @@ static void resealed(struct cr_run *run, const char *what,
 	finish(run);
 }
 
+/* Each field of the records of a kind. */
+static void kind_drive(struct cr_run *run, uint16_t kind)
+{
+	size_t at, start, found = 0;
+
+	if (!prepare(run))
+		return;
+	for (at = 0; at < meta_len; at += record_size(at)) {
+		if (((struct record *)(meta + at))->kind != kind)
+			continue;
+		start = sizeof(struct header) + at + sizeof(struct record);
+		resealed_in(run, start, record_size(at) - sizeof(struct record),
+			    "zero", to_zero);
+		resealed_in(run, start, record_size(at) - sizeof(struct record),
+			    "ones", to_ones);
+		resealed_in(run, start, record_size(at) - sizeof(struct record),
+			    "increment", to_next);
+		resealed_in(run, start, record_size(at) - sizeof(struct record),
+			    "sign", to_negative);
+		found++;
+	}
+	if (!found)
+		cr_failed(run, "no record of kind %#x", kind);
+	finish(run);
+}
+
+static void timers_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x2c);
+}
+
 static void zeros_drive(struct cr_run *run)
 {
 	resealed(run, "zero", to_zero);
@@ -546,6 +601,8 @@ static const struct cr_scenario scenarios[] = {
 	HOSTILE("metadata_signs", signs_drive),
 	HOSTILE("metadata_bytes", bytes_drive),
 	HOSTILE("record_order", order_drive),
+	{ "hostile.timers", CR_SUBTREE, timers_setup, alone_check,
+	  .drive = timers_drive },
 };
 
 int main(int argc, char **argv)

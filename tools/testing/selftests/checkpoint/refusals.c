@@ -272,26 +272,6 @@ static void aio_setup(void)
 		cr_skip("no asynchronous I/O");
 }
 
-/* Timers */
-static timer_t timer;
-
-static void posix_timer_setup(void)
-{
-	struct itimerspec spec = { .it_value.tv_sec = 1000 };
-
-	signal(SIGALRM, SIG_IGN);
-	NEED(!timer_create(CLOCK_MONOTONIC, NULL, &timer));
-	NEED(!timer_settime(timer, 0, &spec, NULL));
-}
-
-static void posix_timer_check(enum cr_phase phase)
-{
-	struct itimerspec spec;
-
-	CHECK_EQ(timer_gettime(timer, &spec), 0);
-	CHECK(spec.it_value.tv_sec > 900);
-}
-
 /* What has been done to a task, or by it */
 static void pause_child(void *arg)
 {
@@ -541,7 +521,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
 	REFUSED("shared_handlers", shared_handlers_setup, child_check,
 		"CLONE_SIGHAND"),
-	REFUSED("posix_timer", posix_timer_setup, posix_timer_check, "timer"),
 	REFUSED("traced_child", traced_setup, traced_check, "ptrace"),
 	REFUSED("sem_undo", sem_undo_setup, sem_undo_check, "SEM_UNDO"),
 	REFUSED("mount_namespace", mount_ns_setup, child_check, "mount"),
