@@ -207,7 +207,12 @@ impl Plan {
 
     /// Whether a task of the tree has the thread id.
     pub(crate) fn has_tid(&self, tid: i32) -> bool {
-        self.tids.get(&tid).is_some()
+        self.index_of(tid).is_some()
+    }
+
+    /// The task with that thread id.
+    pub(crate) fn index_of(&self, tid: i32) -> Option<usize> {
+        self.tids.get(&tid).map(|&index| index as usize)
     }
 
     fn add(&mut self, record: &RawRecord<'_>, checker: &mut Checker) -> Result {

@@ -17,9 +17,14 @@
 //! open `commit`    ---> run
 //! ```
 //!
+//! With RESTART_TASKSELF the coordinator becomes the saved task: see [`caller`].
+//!
 //! Everything that can fail comes before the commit. Whatever fails, in whichever task, is told to
 //! [`Restart::fail`]: it opens all gates, everybody who comes through one ends, and the
 //! coordinator waits until the last is gone.
+
+#[path = "restore/caller.rs"]
+mod caller;
 
 use crate::error::Error;
 use crate::error::Result;
@@ -74,8 +79,7 @@ const FLAGS: u64 = (bindings::RESTART_TASKSELF
     | bindings::RESTART_NEW_PIDS) as u64;
 
 /// Flags of restart(2) that ask for what is not there yet.
-const UNSUPPORTED: u64 =
-    (bindings::RESTART_TASKSELF | bindings::RESTART_KEEP_LSM | bindings::RESTART_NEW_PIDS) as u64;
+const UNSUPPORTED: u64 = (bindings::RESTART_KEEP_LSM | bindings::RESTART_NEW_PIDS) as u64;
 
 /// An object that has been made.
 #[derive(Clone)]
@@ -131,6 +135,8 @@ pub(crate) struct Restart {
     pub(crate) log: Arc<Log>,
     plan: Plan,
     root: Path,
+    /// Who becomes the task of the image, if somebody does.
+    caller: Option<TaskRef>,
     slots: KVVec<Pin<KBox<Slot>>>,
     #[pin]
     tasks: Mutex<KVVec<Option<TaskRef>>>,
@@ -151,10 +157,14 @@ pub(crate) struct Restart {
     zombies: Gate,
     #[pin]
     commit: Gate,
+    /// The caller has the registers of the image.
+    #[pin]
+    become_it: Gate,
 }
 
 impl Restart {
-    fn new(plan: Plan, log: Arc<Log>) -> Result<Arc<Self>> {
+    fn new(plan: Plan, log: Arc<Log>, flags: u64) -> Result<Arc<Self>> {
+        let as_caller = flags & u64::from(bindings::RESTART_TASKSELF) != 0;
         let mut slots = KVVec::new();
         let mut tasks = KVVec::new();
 
@@ -178,6 +188,7 @@ impl Restart {
                 log,
                 plan,
                 root: Path::current_root(),
+                caller: as_caller.then(sys::task::current),
                 slots,
                 tasks <- new_mutex!(tasks),
                 error <- new_mutex!(None),
@@ -189,6 +200,7 @@ impl Restart {
                 built <- Step::new(),
                 zombies <- Gate::new(),
                 commit <- Gate::new(),
+                become_it <- Gate::new(),
             }),
             GFP_KERNEL,
         )?)
@@ -197,6 +209,22 @@ impl Restart {
     /// Where the paths of the image start: the root directory of the caller.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether the caller becomes the task of the image, with the pid, the parent, the process
+    /// group and the session that it has.
+    pub(crate) fn is_caller(&self) -> bool {
+        self.caller.is_some()
+    }
+
+    /// The number of a task that the image calls `number`: that of the running one, if the caller
+    /// becomes it.
+    pub(crate) fn tid(&self, number: i32) -> i32 {
+        if self.is_caller() && self.plan.has_tid(number) {
+            sys::task::current_tgid()
+        } else {
+            number
+        }
     }
 
     /// The record of an object.
@@ -253,6 +281,7 @@ impl Restart {
             &self.built.all,
             &self.zombies,
             &self.commit,
+            &self.become_it,
         ] {
             gate.open();
         }
@@ -412,6 +441,11 @@ impl Restart {
         }
     }
 
+    /// The task of the tree with that number. `EINVAL`: there is none.
+    pub(crate) fn task_of(&self, tid: i32) -> Result<TaskRef> {
+        self.task(self.plan.index_of(tid).ok_or(EINVAL)?)
+    }
+
     fn task(&self, index: usize) -> Result<TaskRef> {
         Ok(self
             .tasks
@@ -429,7 +463,9 @@ pub(crate) fn restart(
     flags: u64,
     logfd: i32,
 ) -> core::result::Result<i64, kernel::error::Error> {
-    if flags & !FLAGS != 0 || pid != 0 {
+    let both = u64::from(bindings::RESTART_TASKSELF | bindings::RESTART_FROZEN);
+
+    if flags & !FLAGS != 0 || pid != 0 || flags & both == both {
         return Err(EINVAL);
     }
     let log = Arc::pin_init(Log::new(crate::save::open_log(logfd)?), GFP_KERNEL)?;
@@ -444,7 +480,7 @@ pub(crate) fn restart(
             .errno());
     }
     // Pids are chosen: whoever may not do that need not make us read anything.
-    if !sys::cred::may_choose_pids() {
+    if flags & u64::from(bindings::RESTART_TASKSELF) == 0 && !sys::cred::may_choose_pids() {
         return Err(log
             .error(
                 EPERM,
@@ -453,7 +489,8 @@ pub(crate) fn restart(
             .errno());
     }
     let restart = Plan::read(&mut stream, &log)
-        .and_then(|plan| Restart::new(plan, log.clone()))
+        .and_then(|plan| Restart::new(plan, log.clone(), flags))
+        .and_then(|restart| caller::check(&restart).map(|()| restart))
         .map_err(|error| {
             log.finish(&error);
             error.errno()
@@ -491,7 +528,9 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     let root = spawn(restart, 0)?;
 
     restart.pass(&restart.born.all)?;
-    set_sessions(restart)?;
+    if !restart.is_caller() {
+        set_sessions(restart)?;
+    }
     restart.build.open();
     restart.pass(&restart.built.all)?;
     read_pages(restart, stream)?;
@@ -501,6 +540,10 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     set_registers(restart)?;
     restart.check_failed()?;
     fs::start(restart)?;
+    if restart.is_caller() {
+        caller::start(restart)?;
+        return Ok(0);
+    }
     start_timers(restart)?;
     commit(restart, flags)?;
     Ok(root)
@@ -526,15 +569,11 @@ fn spawn(restart: &Arc<Restart>, index: usize) -> Result<i32> {
         done: false,
     };
 
+    let pid = [plan.tid];
+    let pids = if restart.is_caller() { &[][..] } else { &pid };
+
     restart.alive.fetch_add(1, Full);
-    sys::clone::spawn(
-        &Spawn {
-            flags,
-            pids: &[plan.tid],
-        },
-        body,
-    )
-    .map_err(|(errno, mut body)| {
+    sys::clone::spawn(&Spawn { flags, pids }, body).map_err(|(errno, mut body)| {
         body.done = true;
         let why = if errno == EEXIST {
             "the pid is taken"
@@ -601,6 +640,9 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     drop(shared);
     restart.take(&restart.built);
     restart.pass(&restart.commit)?;
+    if restart.is_caller() {
+        return caller::finish(restart, &plan);
+    }
     task::release(restart, plan.number, plan.is_main)?;
     if plan.creator.is_none() {
         task::namespace::restore_last_pid(restart, plan.number)?;
@@ -720,10 +762,20 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     if plan.is_main {
         task::posix_timer::make_others(restart, plan.process)?;
     }
+    task::restore_cred(restart, plan.number)?;
+    restore_pending(restart, plan)?;
+    // It is the signals of the caller that are watched then.
+    if plan.is_main && !restart.is_caller() {
+        fs::eventpoll::restore_signal_items(restart, state.sighand)?;
+    }
+    Ok(())
+}
+
+/// Makes the signals of the running task pending again, and of its process.
+fn restore_pending(restart: &Restart, plan: &TaskPlan) -> Result {
     task::restore_pending(restart, plan.number, false)?;
     if plan.is_main {
         task::restore_pending(restart, plan.process, true)?;
-        fs::eventpoll::restore_signal_items(restart, state.sighand)?;
     }
     Ok(())
 }

@@ -260,13 +260,15 @@ pub(crate) fn confine(restart: &Restart, number: ObjRef) -> Result {
     attributes::confine(restart, number)
 }
 
-/// Sets those properties of the running task that can be refused. [`release`] sets the others.
+/// Sets those properties of the running task that can be refused, but for its credentials.
+/// [`release`] sets the others.
 pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
     let (state, affinity) = restart.record::<format::Task>(number)?;
     let format::Task {
         tid: _,
         process: _,
-        creds,
+        // For `restore_cred`.
+        creds: _,
         namespaces: _,
         mm: _,
         files: _,
@@ -311,8 +313,14 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
     }
     attributes::restore(restart, number, &state)?;
     sys::process::set_rseq((rseq, rseq_len, rseq_sig))?;
-    restart_block::restore(restart, number)?;
-    cred::restore(restart, creds)
+    restart_block::restore(restart, number)
+}
+
+/// Sets the credentials of the running task.
+pub(crate) fn restore_cred(restart: &Restart, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<format::Task>(number)?;
+
+    cred::restore(restart, state.creds)
 }
 
 /// Sets the other properties of the running task, after which it runs its own code.

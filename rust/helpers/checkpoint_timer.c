@@ -62,3 +62,13 @@ rust_helper_checkpoint_set_itimers(const struct checkpoint_itimers *in)
 				  in->interval[ITIMER_PROF]);
 	spin_unlock_irq(&current->sighand->siglock);
 }
+
+/* Ends all timers of the running process, which has one thread. */
+__rust_helper void rust_helper_checkpoint_end_timers(void)
+{
+	static const struct checkpoint_itimers none;
+
+	hrtimer_cancel(&current->signal->real_timer);
+	exit_itimers(current);
+	rust_helper_checkpoint_set_itimers(&none);
+}

@@ -105,27 +105,49 @@ pub(crate) fn spawn<B: Body>(spawn: &Spawn<'_>, body: B) -> Result<i32, (Error, 
     Ok(pid)
 }
 
+/// Has the running task do something on its way out of the system call that it is in.
+pub(crate) fn before_return<B: Body>(body: B) -> Result {
+    let start = KBox::into_raw(KBox::new(
+        Start {
+            work: bindings::callback_head::default(),
+            body,
+        },
+        GFP_KERNEL,
+    )?);
+
+    // SAFETY: `start` came from a box and is given away.
+    unsafe { queue(start) }
+}
+
+/// Queues the work of the running task. `ESRCH`: it is ending.
+///
+/// # Safety
+///
+/// `start` must come from `KBox::<Start<B>>::into_raw`, and is taken over.
+unsafe fn queue<B: Body>(start: *mut Start<B>) -> Result {
+    // SAFETY: By the safety requirement; the queued work takes over `start`, and if it cannot be
+    // queued nobody else has it.
+    unsafe {
+        bindings::init_task_work(&raw mut (*start).work, Some(work::<B>));
+        to_result(bindings::task_work_add(
+            bindings::get_current(),
+            &raw mut (*start).work,
+            bindings::task_work_notify_mode_TWA_RESUME,
+        ))
+        .inspect_err(|_| drop(KBox::from_raw(start)))
+    }
+}
+
 /// The first function of a new task.
 ///
 /// # Safety
 ///
 /// `arg` must come from `KBox::<Start<B>>::into_raw`, and is taken over.
 unsafe extern "C" fn entry<B: Body>(arg: *mut c_void) -> i32 {
-    let start: *mut Start<B> = arg.cast();
+    // A task that is ending drops its body.
+    // SAFETY: By the safety requirement.
+    let _ = unsafe { queue::<B>(arg.cast()) };
 
-    // SAFETY: By the safety requirement; the queued work takes over `start`, and if it cannot be
-    // queued nobody else has it.
-    unsafe {
-        bindings::init_task_work(&raw mut (*start).work, Some(work::<B>));
-        if bindings::task_work_add(
-            bindings::get_current(),
-            &raw mut (*start).work,
-            bindings::task_work_notify_mode_TWA_RESUME,
-        ) != 0
-        {
-            drop(KBox::from_raw(start));
-        }
-    }
     0
 }
 

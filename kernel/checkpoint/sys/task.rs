@@ -39,6 +39,11 @@ pub(crate) fn current() -> TaskRef {
     unsafe { get(Task::current_raw()) }.unwrap_or_else(|| ARef::from(&**kernel::current!()))
 }
 
+/// The number of the running process in its own pid namespace.
+pub(crate) fn current_tgid() -> i32 {
+    kernel::current!().tgid_nr_ns(None)
+}
+
 /// The task with that pid in the caller's pid namespace (`find_get_task_by_vpid`).
 pub(crate) fn find_by_vpid(pid: i32) -> Result<TaskRef> {
     // SAFETY: The function may be called with any number; what it returns is referenced.

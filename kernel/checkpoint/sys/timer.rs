@@ -15,3 +15,9 @@ pub(crate) fn set_itimers(timers: &IntervalTimers) {
     // SAFETY: The helper sets the timers of the running process under its lock.
     unsafe { bindings::checkpoint_set_itimers(&raw const *timers) };
 }
+
+/// Ends all timers of the running process, which has one thread, as execve(2) and more.
+pub(crate) fn end_timers() {
+    // SAFETY: The helper works on the running process.
+    unsafe { bindings::checkpoint_end_timers() };
+}

@@ -285,7 +285,13 @@ fn make(restart: &Restart, process: ObjRef, alarms: bool) -> Result {
             if sys::posix_timer::is_alarm(timer.clock) != alarms {
                 continue;
             }
-            sys::posix_timer::create(&to_timer(timer)).map_err(|errno| {
+            let wanted = Timer {
+                thread: restart.tid(timer.thread),
+                cpu: restart.tid(timer.cpu),
+                ..to_timer(timer)
+            };
+
+            sys::posix_timer::create(&wanted).map_err(|errno| {
                 restart.log.error(
                     errno,
                     fmt!(

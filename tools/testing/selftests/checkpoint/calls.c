@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the two system calls accept, refuse, and leave behind. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -50,6 +51,14 @@ static void alone_setup(void)
 static void alone_check(enum cr_phase phase)
 {
 	CHECK_PATTERN(data, sizeof(data), 1);
+}
+
+static void file_setup(void)
+{
+	alone_setup();
+	cr_write_file(cr_path("open-file"), data, sizeof(data));
+	fd = open(cr_path("open-file"), O_RDONLY);
+	NEED(fd >= 0);
 }
 
 static void expect(struct cr_run *run, const char *what, long ret, int err)
@@ -473,10 +482,55 @@ static void new_pids_drive(struct cr_run *run)
 	refused_flag(run, RESTART_NEW_PIDS);
 }
 
-/* The caller becomes the task that was saved: not yet. */
-static void task_self_drive(struct cr_run *run)
+/*
+ * A caller that cannot become what is in the image goes on. That it can become
+ * a task is shown with all images of tasks that have saved themselves.
+ */
+static void refuse_task_self(struct cr_run *run, long errnum, const char *log)
 {
-	refused_flag(run, RESTART_TASKSELF);
+	long ret = cr_try_restart(run, "image", RESTART_TASKSELF);
+
+	if (ret != -errnum)
+		cr_failed(run, "RESTART_TASKSELF gave %ld", ret);
+	if (!cr_log_has(run, log))
+		cr_failed(run, "the log does not say '%s'", log);
+	if (cr_count_children())
+		cr_failed(run, "something is left");
+}
+
+static void task_self_tree_drive(struct cr_run *run)
+{
+	if (save(run))
+		refuse_task_self(run, EINVAL,
+				 run->mode == CR_CONTAINER ?
+				 "become a container" : "has several");
+}
+
+static void task_self_lost_drive(struct cr_run *run)
+{
+	if (!save(run))
+		return;
+	if (unlink(run_path(run, "open-file")))
+		cr_failed(run, "no file");
+	refuse_task_self(run, ENOENT, "open-file");
+}
+
+static void *idle_thread(void *arg)
+{
+	pause();
+	return NULL;
+}
+
+static void task_self_threads_drive(struct cr_run *run)
+{
+	pthread_t thread;
+
+	if (!save(run))
+		return;
+	NEED(!pthread_create(&thread, NULL, idle_thread, NULL));
+	refuse_task_self(run, EBUSY, "the caller has threads");
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
 }
 
 static void stats_drive(struct cr_run *run)
@@ -507,8 +561,11 @@ static const struct cr_scenario scenarios[] = {
 	DRIVEN("restart_frozen", CR_TREE, restart_frozen_drive),
 	DRIVEN("new_pids", CR_SUBTREE, new_pids_drive),
 	DRIVEN("stats", CR_SUBTREE, stats_drive),
-	{ "call.task_self", CR_SUBTREE, alone_setup, alone_check,
-	  .drive = task_self_drive },
+	DRIVEN("task_self_tree", CR_TREE, task_self_tree_drive),
+	{ "call.task_self_lost_file", CR_SUBTREE, file_setup, alone_check,
+	  .drive = task_self_lost_drive },
+	{ "call.task_self_threads", CR_SUBTREE, alone_setup, alone_check,
+	  .drive = task_self_threads_drive },
 };
 
 int main(int argc, char **argv)

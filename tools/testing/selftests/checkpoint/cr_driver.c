@@ -468,6 +468,47 @@ static void drive_refusal(struct cr_run *run)
 	cr_check(run, CR_AFTER);
 }
 
+/* A process like the victim that becomes the task of an image. */
+static bool become(struct cr_run *run, const char *image, pid_t pid)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD,
+		.set_tid = (uintptr_t)&pid,
+		.set_tid_size = 1,
+	};
+	long ret;
+
+	fflush(stdout);
+	run->root = syscall(__NR_clone3, &args, sizeof(args));
+	if (run->root < 0) {
+		cr_failed(run, "clone3: %s", strerror(errno));
+		return false;
+	}
+	if (!run->root) {
+		setsid();
+		ret = cr_try_restart(run, image, RESTART_TASKSELF);
+		snprintf(run->reason, sizeof(run->reason), "refused: %ld", ret);
+		cr_write_file(run_path(run, "reply"), run->reason,
+			      strlen(run->reason));
+		_exit(1);
+	}
+	return true;
+}
+
+/* The caller of restart() becomes the task. */
+static void drive_caller(struct cr_run *run, pid_t root)
+{
+	char reply[32];
+
+	if (!cr_kill(run) || !become(run, "image", root) ||
+	    !await_reply(run, "restart of the caller", reply, sizeof(reply)))
+		return;
+	if (strcmp(reply, "0"))
+		cr_failed(run, "the caller becomes the task: %s", reply);
+	else
+		cr_check(run, CR_AGAIN);
+}
+
 static void drive_self(struct cr_run *run)
 {
 	char reply[32];
@@ -494,7 +535,8 @@ static void drive_self(struct cr_run *run)
 	if (strcmp(reply, "0"))
 		cr_failed(run, "self-checkpoint returns %s after the restart",
 			  reply);
-	cr_check(run, CR_AGAIN);
+	else if (cr_check(run, CR_AGAIN))
+		drive_caller(run, root);
 }
 
 bool cr_thaw(struct cr_run *run)
