@@ -44,6 +44,10 @@ int madvise_set_anon_name(struct mm_struct *mm, unsigned long start,
 /* mm/mseal.c, on 64-bit machines: of the current address space */
 int mseal_range(unsigned long start, unsigned long end);
 
+/* kernel/sched/autogroup.c, with CONFIG_SCHED_AUTOGROUP */
+unsigned long checkpoint_autogroup(struct task_struct *p, int *nice);
+void checkpoint_share_autogroup(struct task_struct *p);
+
 /* kernel/cgroup/freezer.c */
 void cgroup_freeze_task(struct task_struct *task, bool freeze);
 

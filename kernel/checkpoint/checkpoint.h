@@ -21,6 +21,7 @@
 #include <linux/init_task.h>
 #include <linux/ipc_namespace.h>
 #include <linux/ksm.h>
+#include <linux/keyctl.h>
 #include <linux/magic.h>
 #include <linux/memfd.h>
 #include <linux/mm_inline.h>

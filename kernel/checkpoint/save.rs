@@ -38,6 +38,7 @@ use crate::tree::Tree;
 use kernel::bindings;
 use kernel::fmt;
 use kernel::prelude::*;
+use kernel::rbtree::RBTree;
 use kernel::str::CStr;
 use kernel::str::CString;
 use kernel::sync::atomic::Atomic;
@@ -85,6 +86,8 @@ pub(crate) struct Saver<'a> {
     pub(crate) tables: KVVec<sys::fdtable::Files>,
     /// The `struct fs_struct`s so far, and how many tasks use each.
     pub(crate) directories: KVVec<(usize, u32)>,
+    /// The autogroups so far, and the first process of each.
+    pub(crate) autogroups: RBTree<usize, i32>,
     /// Epoll sets, whose registrations are saved when all files are.
     pub(crate) epolls: KVVec<(FileRef, ObjRef)>,
     /// The [`sys::file::key`] of each signalfd so far.
@@ -380,6 +383,7 @@ fn collect(
         files: KVVec::new(),
         tables: KVVec::new(),
         directories: KVVec::new(),
+        autogroups: RBTree::new(),
         epolls: KVVec::new(),
         signalfds: KVVec::new(),
         pages: mm::Pages::new(),

@@ -12,6 +12,10 @@ __rust_helper void rust_helper_task_set_no_new_privs(struct task_struct *task)
 	task_set_no_new_privs(task);
 }
 
+#ifdef CONFIG_KEYS
+#include "../../security/keys/internal.h"
+#endif
+
 #ifdef CONFIG_SECURITY_LANDLOCK
 #include "../../security/landlock/cred.h"
 #endif
@@ -53,8 +57,76 @@ __rust_helper void rust_helper_checkpoint_cred_get(const struct cred *cred,
 	out->same_user_ns = cred->user_ns == ns;
 	out->has_keyrings = false;
 #ifdef CONFIG_KEYS
-	out->has_keyrings = cred->session_keyring || cred->process_keyring ||
-			    cred->thread_keyring;
+	out->has_keyrings = cred->process_keyring || cred->thread_keyring ||
+			    cred->jit_keyring != KEY_REQKEY_DEFL_DEFAULT;
+#endif
+}
+
+/*
+ * Whether the session keyring is that of somebody from whom the root of the
+ * tree descends: what a login has given to all of its processes, the tree
+ * among them.
+ */
+__rust_helper bool
+rust_helper_checkpoint_inherits_keyring(const struct cred *cred,
+					struct task_struct *root)
+{
+#ifdef CONFIG_KEYS
+	struct task_struct *task = root;
+	struct key *key = cred->session_keyring;
+
+	if (!key)
+		return true;
+	guard(rcu)();
+	do {
+		task = rcu_dereference(task->real_parent);
+		if (__task_cred(task)->session_keyring == key)
+			return true;
+	} while (!is_idle_task(task));
+	return false;
+#else
+	return true;
+#endif
+}
+
+/*
+ * Whether the session keyring is the one that the kernel keeps for the user,
+ * as it is once somebody without a session keyring has asked for it.
+ */
+__rust_helper bool
+rust_helper_checkpoint_has_user_session(const struct cred *cred)
+{
+#ifdef CONFIG_KEYS
+	struct key *key = get_user_session_keyring_rcu(cred);
+
+	key_put(key);
+	return key && key == cred->session_keyring;
+#else
+	return false;
+#endif
+}
+
+/* Makes that of the user of current, which is made if need be, its own. */
+__rust_helper int rust_helper_checkpoint_join_user_session(void)
+{
+#ifdef CONFIG_KEYS
+	struct cred *new;
+	struct key *key;
+	int ret;
+
+	ret = look_up_user_keyrings(NULL, &key);
+	if (ret)
+		return ret;
+	new = prepare_creds();
+	ret = new ? install_session_keyring_to_cred(new, key) : -ENOMEM;
+	key_put(key);
+	if (!ret)
+		return commit_creds(new);
+	if (new)
+		abort_creds(new);
+	return ret;
+#else
+	return -EOPNOTSUPP;
 #endif
 }
 
@@ -110,6 +182,14 @@ rust_helper_checkpoint_cred_set(const struct checkpoint_cred *in,
 	set_groups(new, info);
 	put_group_info(info);
 
+#ifdef CONFIG_KEYS
+	/* As execve() does; the session keyring stays. */
+	key_put(new->thread_keyring);
+	new->thread_keyring = NULL;
+	key_put(new->process_keyring);
+	new->process_keyring = NULL;
+	new->jit_keyring = KEY_REQKEY_DEFL_DEFAULT;
+#endif
 	new->uid = uid[0];
 	new->euid = uid[1];
 	new->suid = uid[2];

@@ -219,10 +219,12 @@ __rust_helper void rust_helper_checkpoint_tty_set_flow(struct tty_struct *tty,
 __rust_helper void rust_helper_checkpoint_pty_set_packet(struct tty_struct *master,
 							 bool packet, u8 status)
 {
-	scoped_guard(spinlock_irq, &master->link->ctrl.lock)
-		master->link->ctrl.pktstatus = status;
-	scoped_guard(spinlock_irq, &master->ctrl.lock)
-		master->ctrl.packet = packet;
+	spin_lock_irq(&master->link->ctrl.lock);
+	master->link->ctrl.pktstatus = status;
+	spin_unlock_irq(&master->link->ctrl.lock);
+	spin_lock_irq(&master->ctrl.lock);
+	master->ctrl.packet = packet;
+	spin_unlock_irq(&master->ctrl.lock);
 }
 
 /* The session of a terminal and its foreground process group, if it lives. */

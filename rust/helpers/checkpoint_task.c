@@ -212,6 +212,38 @@ __rust_helper int rust_helper_checkpoint_set_pid(struct task_struct *task,
 	return 0;
 }
 
+/* Tells autogroups apart; 0 for none. */
+__rust_helper unsigned long
+rust_helper_checkpoint_get_autogroup(struct task_struct *task, int *nice)
+{
+#ifdef CONFIG_SCHED_AUTOGROUP
+	return checkpoint_autogroup(task, nice);
+#else
+	return 0;
+#endif
+}
+
+/* Gives current the autogroup of @other, or a new one. */
+__rust_helper void
+rust_helper_checkpoint_set_autogroup(struct task_struct *other)
+{
+#ifdef CONFIG_SCHED_AUTOGROUP
+	if (other)
+		checkpoint_share_autogroup(other);
+	else
+		sched_autogroup_create_attach(current);
+#endif
+}
+
+__rust_helper int rust_helper_checkpoint_autogroup_nice(int nice)
+{
+#ifdef CONFIG_SCHED_AUTOGROUP
+	return proc_sched_autogroup_set_nice(current, nice);
+#else
+	return 0;
+#endif
+}
+
 __rust_helper int rust_helper_checkpoint_task_nice(struct task_struct *task)
 {
 	return task_nice(task);

@@ -6,7 +6,7 @@ use super::ObjRef;
 
 record! {
     /// Credentials: `struct cred`. The tail is `groups` ids of supplementary groups (`u32`).
-    pub struct Creds: kind 0x20, version 1, size 80 {
+    pub struct Creds: kind 0x20, version 1, size 88 {
         /// Real, effective, saved and file-system user id.
         pub uid: [u32; 4],
         /// Real, effective, saved and file-system group id.
@@ -17,8 +17,17 @@ record! {
         pub securebits: u32,
         /// How many ids the tail holds.
         pub groups: u32,
+        /// `KEYRING_*`: the session keyring.
+        pub keyring: u32,
+        /// Must be zero.
+        pub reserved: u32,
     }
 }
+
+/// The session keyring is that of whoever restarts.
+pub const KEYRING_RESTARTER: u32 = 0;
+/// The session keyring is the one that the kernel keeps for the user.
+pub const KEYRING_USER_SESSION: u32 = 1;
 
 plain! {
     /// What a signal does: `struct sigaction`.
@@ -81,8 +90,13 @@ record! {
         pub stop_code: u32,
         /// Soft and hard limit of each `RLIMIT_*`.
         pub rlimits: [[u64; 2]; 16],
+        /// Thread group id of the first process that has the same autogroup; 0 for that of whoever
+        /// restarts.
+        pub autogroup: i32,
+        /// Its nice value.
+        pub autogroup_nice: i32,
         /// Zero.
-        pub reserved2: [u64; 2],
+        pub reserved2: u64,
     }
 }
 

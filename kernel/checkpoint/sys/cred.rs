@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::task::Task;
 
 /// A reference to a `struct cred`, which does not change.
 pub(crate) struct Cred(NonNull<bindings::cred>);
@@ -51,6 +52,18 @@ impl Cred {
         plain
     }
 
+    /// Whether there is no session keyring, or it is that of an ancestor of the task.
+    pub(crate) fn inherits_session_keyring(&self, root: &Task) -> bool {
+        // SAFETY: Both are referenced; the helper follows the parents of a task under RCU.
+        unsafe { bindings::checkpoint_inherits_keyring(self.0.as_ptr(), root.as_ptr()) }
+    }
+
+    /// Whether the session keyring is the one that the kernel keeps for the user.
+    pub(crate) fn has_user_session_keyring(&self) -> bool {
+        // SAFETY: The credentials are referenced and constant.
+        unsafe { bindings::checkpoint_has_user_session(self.0.as_ptr()) }
+    }
+
     /// The supplementary groups.
     pub(crate) fn groups(&self) -> Result<KVVec<u32>> {
         let mut groups = KVVec::new();
@@ -79,6 +92,12 @@ pub(crate) fn commit(plain: &Plain, groups: &[u32]) -> Result {
             u32::try_from(groups.len())?,
         )
     })
+}
+
+/// Gives the running task the session keyring that the kernel keeps for its user.
+pub(crate) fn join_user_session_keyring() -> Result {
+    // SAFETY: The helper works on the running task.
+    to_result(unsafe { bindings::checkpoint_join_user_session() })
 }
 
 /// Whether the running task has the capability in its user namespace (`ns_capable`).

@@ -187,3 +187,40 @@ pub(crate) fn set_flags(subreaper: bool, execed: bool) {
         }
     }
 }
+
+/// A number that tells the autogroup of a process from others, 0 for none, and the nice value of
+/// that.
+pub(crate) fn autogroup(task: &Task) -> (usize, i32) {
+    let mut nice = 0;
+    // SAFETY: The task is referenced; the helper reads under the lock of the autogroup.
+    let key = unsafe { bindings::checkpoint_get_autogroup(task.as_ptr(), &raw mut nice) };
+
+    (key, nice)
+}
+
+/// Gives the running process an autogroup of its own, as setsid(2) does, with a nice value, as a
+/// write to `/proc/self/autogroup` does. `EPERM`: it is negative, and the process may not have that.
+pub(crate) fn make_autogroup(nice: i32) -> Result {
+    // SAFETY: The helper works on the running process.
+    unsafe { bindings::checkpoint_set_autogroup(core::ptr::null_mut()) };
+    if nice == 0 {
+        return Ok(());
+    }
+    for _ in 0..100 {
+        // SAFETY: The helper works on the running process.
+        match to_result(unsafe { bindings::checkpoint_autogroup_nice(nice) }) {
+            // Without CAP_SYS_ADMIN one can be set in a tenth of a second.
+            Err(errno) if errno == EAGAIN => {
+                kernel::time::delay::fsleep(kernel::time::Delta::from_millis(20));
+            }
+            result => return result,
+        }
+    }
+    Err(EAGAIN)
+}
+
+/// Puts the running process into the autogroup of another one.
+pub(crate) fn share_autogroup(other: &Task) {
+    // SAFETY: The other task is referenced; the helper looks whether it is alive.
+    unsafe { bindings::checkpoint_set_autogroup(other.as_ptr()) };
+}

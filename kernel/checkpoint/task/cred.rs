@@ -3,12 +3,16 @@
 //! Credentials.
 //!
 //! Kept: all ids, supplementary groups, the five capability sets, securebits.
-//! Not kept, and refused: user namespaces other than the caller's, keyrings.
+//! Not kept, and refused: user namespaces other than the caller's, keyrings other than the one
+//! that the kernel keeps for the user, and a session keyring from outside of the tree, which becomes
+//! the restarter's.
 //!
 //! A restart gives no credentials that the restarter could not give itself: see [`refused`].
 
 use crate::error::Result;
 use crate::format::task::Creds;
+use crate::format::task::KEYRING_RESTARTER;
+use crate::format::task::KEYRING_USER_SESSION;
 use crate::format::ObjRef;
 use crate::image;
 use crate::image::RawRecord;
@@ -38,12 +42,25 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     if plain.has_keyrings {
         return Err(saver.refuse(fmt!("has a keyring (keyctl(2))")));
     }
+    let root = saver.tree.tasks().first().ok_or(ESRCH)?.task();
+
+    let keyring = if cred.has_user_session_keyring() {
+        KEYRING_USER_SESSION
+    } else if cred.inherits_session_keyring(&root) {
+        KEYRING_RESTARTER
+    } else {
+        return Err(saver.refuse(fmt!(
+            "has a session keyring of its own (KEYCTL_JOIN_SESSION_KEYRING)"
+        )));
+    };
     let state = Creds {
         uid: plain.uid,
         gid: plain.gid,
         caps: plain.caps,
         securebits: plain.securebits,
         groups: u32::try_from(groups.len()).map_err(|_| E2BIG)?,
+        keyring,
+        reserved: 0,
     };
     let number = saver.out.object(&state, &[groups.as_slice().as_bytes()])?;
 
@@ -56,7 +73,10 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
 pub(crate) fn check(record: &RawRecord<'_>) -> Result {
     let (state, tail) = record.parse::<Creds>()?;
 
-    if state.groups > bindings::NGROUPS_MAX {
+    if state.groups > bindings::NGROUPS_MAX
+        || state.keyring > KEYRING_USER_SESSION
+        || state.reserved != 0
+    {
         return Err(EINVAL.into());
     }
     image::all::<u32>(tail, state.groups)?;
@@ -72,6 +92,8 @@ pub(super) fn restore(restart: &Restart, number: ObjRef) -> Result {
         caps,
         securebits,
         groups,
+        keyring,
+        reserved: _,
     } = state;
     let groups = image::all::<u32>(tail, groups)?;
     let own = Cred::of(&Frozen::current())?;
@@ -90,7 +112,11 @@ pub(super) fn restore(restart: &Restart, number: ObjRef) -> Result {
             .log
             .error(EPERM, fmt!("object {}: you may not set {what}", number.0)));
     }
-    Ok(sys::cred::commit(&new, &groups)?)
+    sys::cred::commit(&new, &groups)?;
+    if keyring == KEYRING_USER_SESSION {
+        sys::cred::join_user_session_keyring()?;
+    }
+    Ok(())
 }
 
 /// What of the new credentials somebody with the old ones may not take: the rules of setresuid(2),

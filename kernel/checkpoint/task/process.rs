@@ -39,6 +39,8 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
         tty::save_ctty(saver, task)?
     };
 
+    let (autogroup, autogroup_nice) = autogroup(saver, task, tree)?;
+
     if process.stop.stopping {
         return Err(saver.refuse(fmt!(
             "is to be stopped by a signal, and a thread of it still waits in vfork(2)"
@@ -69,7 +71,9 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
         tty,
         stop_code: process.stop.code,
         rlimits: process.rlimits,
-        reserved2: [0; 2],
+        autogroup,
+        autogroup_nice,
+        reserved2: 0,
     };
     let number = saver.out.object(&state, &[])?;
 
@@ -77,6 +81,27 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
         .objects
         .insert(Class::Process, task.process_key(), number)?;
     Ok(number)
+}
+
+/// The first process that has the same autogroup, and the nice value of that. 0 is for the one
+/// that the tree has from outside.
+fn autogroup(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<(i32, i32)> {
+    let (key, nice) = sys::process::autogroup(task);
+    let root = tree.tasks().first().ok_or(ESRCH)?.task();
+    let outside = sys::task::Tasklist::read().real_parent(&root);
+
+    if key == 0 || outside.is_some_and(|task| sys::process::autogroup(&task).0 == key) {
+        return Ok((0, 0));
+    }
+    if let Some(first) = saver.autogroups.get(&key) {
+        return Ok((*first, nice));
+    }
+    let first = sys::task::tgid_in(task, &saver.ns);
+
+    saver
+        .autogroups
+        .try_create_and_insert(key, first, GFP_KERNEL)?;
+    Ok((first, nice))
 }
 
 /// The thread of the tree that is the parent; 0 for the root.
@@ -126,7 +151,9 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<forma
         || (!stopped && (state.stop_signal != 0 || state.stop_code != 0))
         || state.stop_code > sys::signal::SIGNALS as u32
         || !(state.tty.is_none() || kind_of(state.tty) == Some(Pty::KIND))
-        || state.reserved2 != [0; 2]
+        || state.autogroup < 0
+        || !(-20..=19).contains(&state.autogroup_nice)
+        || state.reserved2 != 0
         || !tail.is_empty()
     {
         return Err(EINVAL.into());
@@ -151,10 +178,20 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
         tty,
         stop_code: _,
         rlimits: _,
+        autogroup,
+        // For `prepare`.
+        autogroup_nice: _,
         reserved2: _,
     } = state;
 
-    tty::restore_ctty(restart, tty, sid)?;
+    if !restart.is_caller() {
+        tty::restore_ctty(restart, tty, sid)?;
+        if autogroup != 0 {
+            let first = restart.task_of(autogroup)?;
+
+            sys::process::share_autogroup(&first);
+        }
+    }
     sys::process::set_oom_score_adj(oom_score_adj, oom_score_adj_min)?;
     Ok(())
 }
@@ -167,6 +204,18 @@ pub(crate) fn prepare(restart: &Restart, number: ObjRef) -> Result {
         state.flags & format::PROCESS_SUBREAPER != 0,
         state.flags & format::PROCESS_EXECED != 0,
     );
+    if state.autogroup == state.tgid && !restart.is_caller() {
+        sys::process::make_autogroup(state.autogroup_nice).map_err(|errno| {
+            restart.log.error(
+                errno,
+                fmt!(
+                    "object {}: nice value {} of an autogroup",
+                    number.0,
+                    state.autogroup_nice
+                ),
+            )
+        })?;
+    }
     Ok(())
 }
 

@@ -325,7 +325,7 @@ mod tests {
     fn reserved_fields_are_zero() {
         let mut process: crate::format::task::Process = zeroed();
         assert_eq!(check_reserved(&process.describe()), Ok(()));
-        process.reserved2[1] = 1;
+        process.reserved2 = 1;
         assert!(check_reserved(&process.describe()).is_err());
         let nested = Value::List(vec![Value::Struct(vec![("reserved", Value::Unsigned(1))])]);
         assert!(check_reserved(&vec![("fds", nested)]).is_err());

@@ -49,6 +49,13 @@ impl Kind for Creds {
             list(tail.list::<u32>(self.groups, "groups")?),
         )])
     }
+
+    fn check(&self) -> Result<()> {
+        match self.keyring {
+            task::KEYRING_RESTARTER | task::KEYRING_USER_SESSION => Ok(()),
+            keyring => Err(format!("there is no kind {keyring} of keyrings")),
+        }
+    }
 }
 
 impl Kind for Sighand {

@@ -159,6 +159,63 @@ static void ioprio_check(enum cr_phase phase)
 	      IOPRIO);
 }
 
+/* Autogroups: of a session, and of processes whose leader is gone. */
+static pid_t *members;
+
+static void session_of_two(void *nice)
+{
+	NEED(setsid() > 0);
+	if (nice)
+		cr_write_file("/proc/self/autogroup", nice, strlen(nice));
+	members[0] = cr_fork(sleep_on, NULL);
+	members[1] = cr_fork(sleep_on, NULL);
+	if (nice)
+		sleep_on(NULL);
+}
+
+static void autogroup_setup(void)
+{
+	pid_t leader;
+
+	if (access("/proc/self/autogroup", F_OK))
+		cr_skip("no autogroups");
+	members = cr_shared(6 * sizeof(*members));
+	NEED(!prctl(PR_SET_CHILD_SUBREAPER, 1));
+	leader = cr_fork(session_of_two, NULL);
+	cr_reap(leader, 0);
+	members += 3;
+	members[2] = cr_fork(session_of_two, "7");
+	while (!((volatile pid_t *)members)[1])
+		cr_msleep(2);
+	members -= 3;
+	members[2] = getpid();
+}
+
+static void autogroup_of(pid_t pid, char *buf, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
+	NEED(cr_slurp(path, buf, size) > 0);
+}
+
+static void autogroup_check(enum cr_phase phase)
+{
+	char text[6][64];
+	int i;
+
+	for (i = 0; i < 6; i++)
+		autogroup_of(members[i], text[i], sizeof(text[i]));
+	CHECK_STR(text[0], text[1]);
+	CHECK_STR(text[3], text[4]);
+	CHECK_STR(text[3], text[5]);
+	CHECK(strcmp(text[0], text[2]));
+	CHECK(strcmp(text[0], text[3]));
+	CHECK(strcmp(text[2], text[3]));
+	CHECK(strstr(text[0], "nice 0"));
+	CHECK(strstr(text[3], "nice 7"));
+}
+
 static void prctls_setup(void)
 {
 	NEED(!prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0));
@@ -498,6 +555,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "sched.deadline", CR_ANY, deadline_setup, deadline_check },
 	{ "sched.nice_behind_realtime", CR_ANY, nice_behind_setup,
 	  nice_behind_check },
+	{ "sched.autogroup", CR_SUBTREE, autogroup_setup, autogroup_check },
 	{ "sched.io_priority", CR_TREE, ioprio_setup, ioprio_check },
 	{ "prctl.mce_and_flusher", CR_ANY, prctls_setup, prctls_check },
 #ifdef __x86_64__

@@ -253,6 +253,25 @@ static bool is_compared(const char *file, const char *line)
 	return true;
 }
 
+static unsigned long autogroups[64];
+
+/* Numbers autogroups in the order in which they are met. */
+static void number_autogroup(char *line)
+{
+	char *rest, *at = strchr(line, '-');
+	unsigned long id = at ? strtoul(at + 1, &rest, 10) : 0;
+	size_t i;
+
+	if (!id)
+		return;
+	for (i = 0; i < ARRAY_SIZE(autogroups) - 1; i++)
+		if (!autogroups[i] || autogroups[i] == id)
+			break;
+	autogroups[i] = id;
+	*at = '0' + i;
+	memmove(at + 1, rest, strlen(rest) + 1);
+}
+
 /* Takes out of a line what is another number each time. */
 static void edit(const struct cr_facts *all, const char *file, char *line)
 {
@@ -267,10 +286,10 @@ static void edit(const struct cr_facts *all, const char *file, char *line)
 			memmove(at, end, strlen(end) + 1);
 	}
 	if ((!strcmp(file, "maps") || !strcmp(file, "smaps")) &&
-	    strstr(line, " (deleted)")) {
+	    (strstr(line, " (deleted)") || strstr(line, "[anon_shmem:"))) {
 		/* Device and inode of a file without a name. */
 		at = strchr(line, ':');
-		end = strchr(line, '/');
+		end = strpbrk(line, "/[");
 		if (at && end && end > at)
 			memmove(at, end, strlen(end) + 1);
 	}
@@ -286,6 +305,8 @@ static void edit(const struct cr_facts *all, const char *file, char *line)
 		if (at)
 			*at = '\0';
 	}
+	if (!strcmp(file, "autogroup"))
+		number_autogroup(line);
 	if (!strcmp(file, "timers") && all->container) {
 		at = !strncmp(line, "notify:", 7) ? strrchr(line, '.') : NULL;
 		if (at)
@@ -501,6 +522,7 @@ struct cr_facts *cr_observe(struct cr_run *run)
 		abort();
 	all->container = run->mode == CR_CONTAINER;
 	task_count = 0;
+	memset(autogroups, 0, sizeof(autogroups));
 	find_tasks(run->root, 0);
 	qsort(tasks, task_count, sizeof(*tasks), compare_tasks);
 	for (i = 0; i < task_count; i++)

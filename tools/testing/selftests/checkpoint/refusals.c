@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/keyctl.h>
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <sched.h>
@@ -272,6 +273,32 @@ static void aio_setup(void)
 		cr_skip("no asynchronous I/O");
 }
 
+/* Keyrings */
+static void session_keyring_setup(void)
+{
+	long ret = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "cr-test");
+
+	if (ret < 0 && cr_unsupported(errno))
+		cr_skip("no keyrings");
+	NEED(ret > 0);
+}
+
+static void process_keyring_setup(void)
+{
+	long ret = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID,
+			   KEY_SPEC_PROCESS_KEYRING, 1);
+
+	if (ret < 0 && cr_unsupported(errno))
+		cr_skip("no keyrings");
+	NEED(ret > 0);
+}
+
+static void keyring_check(enum cr_phase phase)
+{
+	CHECK(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID,
+		      KEY_SPEC_SESSION_KEYRING, 0) > 0);
+}
+
 /* What has been done to a task, or by it */
 static void pause_child(void *arg)
 {
@@ -521,6 +548,10 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
 	REFUSED("shared_handlers", shared_handlers_setup, child_check,
 		"CLONE_SIGHAND"),
+	REFUSED("session_keyring", session_keyring_setup, keyring_check,
+		"session keyring of its own"),
+	REFUSED("process_keyring", process_keyring_setup, keyring_check,
+		"has a keyring"),
 	REFUSED("traced_child", traced_setup, traced_check, "ptrace"),
 	REFUSED("sem_undo", sem_undo_setup, sem_undo_check, "SEM_UNDO"),
 	REFUSED("mount_namespace", mount_ns_setup, child_check, "mount"),
