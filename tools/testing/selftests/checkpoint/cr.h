@@ -96,6 +96,9 @@ struct cr_scenario {
 	 */
 	bool goes_on;
 
+	/* Whether signals become pending while the tree is frozen. */
+	bool ticks;
+
 	/* Whether to look at every task from outside would take too long. */
 	bool many_tasks;
 };

@@ -123,6 +123,7 @@ struct cr_facts {
 	struct fact *facts;
 	size_t count, room;
 	bool container;
+	bool ticks;
 };
 
 #define TASKS_MAX	512
@@ -336,6 +337,12 @@ static void sort_items(void)
 }
 
 /* From raw to text: what is compared. */
+static bool is_pending(const char *file, const char *line)
+{
+	return (!strcmp(file, "status") && strstr(line, "Pnd:")) ||
+	       (!strcmp(file, "stat") && !strncmp(line, "31 ", 3));
+}
+
 static void filter(const struct cr_facts *all, const char *file)
 {
 	char *line = raw, *next, *out = text;
@@ -344,7 +351,8 @@ static void filter(const struct cr_facts *all, const char *file)
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = '\0';
-		if (!is_compared(file, line))
+		if (!is_compared(file, line) ||
+		    (all->ticks && is_pending(file, line)))
 			continue;
 		edit(all, file, line);
 		out = stpcpy(stpcpy(out, line), "\n");
@@ -521,6 +529,7 @@ struct cr_facts *cr_observe(struct cr_run *run)
 	if (!all)
 		abort();
 	all->container = run->mode == CR_CONTAINER;
+	all->ticks = run->scenario->ticks;
 	task_count = 0;
 	memset(autogroups, 0, sizeof(autogroups));
 	find_tasks(run->root, 0);
