@@ -355,6 +355,7 @@ pub(crate) fn release(restart: &Restart, number: ObjRef, is_main: bool) -> Resul
 
     sys::signal::set_blocked(state.blocked, saved);
     sys::signal::set_sigpending();
+    restart_block::start(restart, number)?;
     if is_main {
         timer::start(restart, state.process)?;
     }

@@ -136,8 +136,10 @@ rust_helper_checkpoint_get_restart_block(struct task_struct *task,
 	return 1;
 }
 
+/* With @again it has been set before, by one who had the right to. */
 __rust_helper int
-rust_helper_checkpoint_set_restart_block(const struct checkpoint_restart_block *in)
+rust_helper_checkpoint_set_restart_block(const struct checkpoint_restart_block *in,
+					 bool again)
 {
 	struct restart_block *block = &current->restart_block;
 	struct timespec64 end;
@@ -161,9 +163,9 @@ rust_helper_checkpoint_set_restart_block(const struct checkpoint_restart_block *
 		/* The checks of clock_nanosleep(2). */
 		if (in->arg != ALARM_REALTIME && in->arg != ALARM_BOOTTIME)
 			return -EINVAL;
-		if (!alarmtimer_get_rtcdev())
+		if (!again && !alarmtimer_get_rtcdev())
 			return -EOPNOTSUPP;
-		if (!capable(CAP_WAKE_ALARM))
+		if (!again && !capable(CAP_WAKE_ALARM))
 			return -EPERM;
 		return checkpoint_set_sleep(block, in, alarm_timer_nsleep_restart,
 					    checkpoint_alarm_clock(in->arg));

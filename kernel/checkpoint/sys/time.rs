@@ -47,8 +47,9 @@ pub(crate) fn restart_block(task: &Frozen) -> Result<Option<RestartBlock>> {
     }
 }
 
-/// Sets the restart block of the running task; the time left counts from now.
-pub(crate) fn set_restart_block(block: &RestartBlock) -> Result {
+/// Sets the restart block of the running task; the time left counts from now. With `again` that has
+/// been done before, and rights are not asked for any more.
+pub(crate) fn set_restart_block(block: &RestartBlock, again: bool) -> Result {
     // SAFETY: The helper sets the running task's own; the addresses are followed by user access.
-    to_result(unsafe { bindings::checkpoint_set_restart_block(&raw const *block) })
+    to_result(unsafe { bindings::checkpoint_set_restart_block(&raw const *block, again) })
 }

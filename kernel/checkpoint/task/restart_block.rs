@@ -69,33 +69,51 @@ pub(crate) fn check(record: &RawRecord<'_>) -> Result<ObjRef> {
     Ok(state.task)
 }
 
-/// Sets the restart block of the running task.
+/// Sets the restart block of the running task, as far as that can fail.
 pub(super) fn restore(restart: &Restart, number: ObjRef) -> Result {
     for record in restart.belonging::<RestartBlock>(number) {
         let (state, _) = record.parse::<RestartBlock>()?;
-        let RestartBlock {
-            task: _,
-            call,
-            arg,
-            value,
-            bitset,
-            rem_type,
-            addr,
-            addr2,
-            left,
-            reserved: _,
-        } = state;
 
-        sys::time::set_restart_block(&sys::time::RestartBlock {
-            call,
-            arg,
-            value,
-            bitset,
-            rem_type,
-            addr,
-            addr2,
-            left,
-        })?;
+        sys::time::set_restart_block(&to_block(state), false)?;
     }
     Ok(())
+}
+
+/// Lets what is left count from now: the time that a restart takes does not count. CPU clocks have
+/// stood still so far.
+pub(super) fn start(restart: &Restart, number: ObjRef) -> Result {
+    for record in restart.belonging::<RestartBlock>(number) {
+        let (state, _) = record.parse::<RestartBlock>()?;
+
+        if state.call != format::RESTART_CPU {
+            sys::time::set_restart_block(&to_block(state), true)?;
+        }
+    }
+    Ok(())
+}
+
+fn to_block(state: RestartBlock) -> sys::time::RestartBlock {
+    let RestartBlock {
+        task: _,
+        call,
+        arg,
+        value,
+        bitset,
+        rem_type,
+        addr,
+        addr2,
+        left,
+        reserved: _,
+    } = state;
+
+    sys::time::RestartBlock {
+        call,
+        arg,
+        value,
+        bitset,
+        rem_type,
+        addr,
+        addr2,
+        left,
+    }
 }
