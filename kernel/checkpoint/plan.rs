@@ -462,6 +462,7 @@ impl Checker {
             namespace::UtsNs::KIND
             | namespace::IpcNs::KIND
             | namespace::PidNs::KIND
+            | namespace::TimeNs::KIND
             | namespace::Namespaces::KIND => {
                 crate::task::namespace::check(record, kind_of)?;
                 return object(record);

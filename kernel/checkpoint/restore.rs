@@ -539,6 +539,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     set_limits(restart)?;
     set_registers(restart)?;
     restart.check_failed()?;
+    start_clocks(restart)?;
     fs::start(restart)?;
     if restart.is_caller() {
         caller::start(restart)?;
@@ -825,6 +826,13 @@ fn set_limits(restart: &Restart) -> Result {
         }
     }
     Ok(())
+}
+
+/// Starts the clocks of a container.
+fn start_clocks(restart: &Restart) -> Result {
+    let plan = restart.plan.tasks.first().ok_or(EINVAL)?;
+
+    task::namespace::start_clocks(restart, &restart.task(0)?, plan.namespaces)
 }
 
 /// Starts the timers of timer_create(2) of all processes. What they send waits for the commit.

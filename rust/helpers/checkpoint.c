@@ -14,3 +14,4 @@
 #include "checkpoint_signal.c"
 #include "checkpoint_task.c"
 #include "checkpoint_time.c"
+#include "checkpoint_timens.c"

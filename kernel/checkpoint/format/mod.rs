@@ -69,7 +69,8 @@ macro_rules! for_each_record {
     ($then:ident) => {
         $then! {
             Failure, End,
-            namespace::UtsNs, namespace::IpcNs, namespace::PidNs, namespace::Namespaces,
+            namespace::UtsNs, namespace::IpcNs, namespace::PidNs, namespace::TimeNs,
+            namespace::Namespaces,
             task::Creds, task::Sighand, task::Process, task::Task, task::Regset,
             task::SigQueue, task::RestartBlock, task::IntervalTimers, task::PosixTimers,
             task::Attributes, task::SeccompFilter,

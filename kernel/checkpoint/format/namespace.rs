@@ -35,6 +35,16 @@ record! {
 }
 
 record! {
+    /// The time namespace of a container: what its clocks said when the tree was frozen.
+    pub struct TimeNs: kind 0x14, version 1, size 16 {
+        /// CLOCK_MONOTONIC, in ns.
+        pub monotonic: i64,
+        /// CLOCK_BOOTTIME, in ns.
+        pub boottime: i64,
+    }
+}
+
+record! {
     /// The namespaces of a task: `struct nsproxy`. "None" is the namespace of whoever restarts.
     pub struct Namespaces: kind 0x13, version 1, size 16 {
         /// A [`UtsNs`] or none.
@@ -43,7 +53,7 @@ record! {
         pub ipc: ObjRef,
         /// A [`PidNs`] or none.
         pub pid: ObjRef,
-        /// Zero.
-        pub reserved: u32,
+        /// A [`TimeNs`] or none.
+        pub time: ObjRef,
     }
 }

@@ -66,6 +66,8 @@ pub(crate) const AUTOREAP: u64 = bindings::CLONE_AUTOREAP as u64;
 pub(crate) const NEWPID: u64 = bindings::CLONE_NEWPID as u64;
 /// A new UTS namespace.
 pub(crate) const NEWUTS: u64 = bindings::CLONE_NEWUTS as u64;
+/// A new time namespace, which the task is to join.
+pub(crate) const NEWTIME: u64 = bindings::CLONE_NEWTIME as u64;
 /// A new IPC namespace.
 pub(crate) const NEWIPC: u64 = bindings::CLONE_NEWIPC as u64;
 

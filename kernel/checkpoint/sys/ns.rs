@@ -7,6 +7,7 @@
 use super::freeze::Frozen;
 use core::ptr::NonNull;
 use kernel::bindings;
+use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::task::Task;
 
@@ -143,6 +144,35 @@ pub(crate) fn set_uts_names(nodename: &[u8; 65], domainname: &[u8; 65]) {
     unsafe {
         bindings::checkpoint_set_uts(nodename.as_ptr().cast(), domainname.as_ptr().cast());
     }
+}
+
+/// How far CLOCK_MONOTONIC and CLOCK_BOOTTIME of the task's time namespace are ahead of those of the
+/// machine, in ns.
+pub(crate) fn time_offsets(task: &Frozen) -> Result<(i64, i64)> {
+    let (mut monotonic, mut boottime) = (0, 0);
+
+    // SAFETY: The task is referenced; the helper reads under the task's lock.
+    to_result(unsafe {
+        bindings::checkpoint_timens_get(task.as_ptr(), &raw mut monotonic, &raw mut boottime)
+    })?;
+    Ok((monotonic, boottime))
+}
+
+/// Moves the running task, which is alone in its process, to the new time namespace that it was
+/// made with. `EPERM`: it may not set the clocks of it.
+pub(crate) fn join_time_ns() -> Result {
+    // SAFETY: The helper works on the running task.
+    to_result(unsafe { bindings::checkpoint_timens_join() })
+}
+
+/// Sets CLOCK_MONOTONIC and CLOCK_BOOTTIME of the time namespace that the task has joined with
+/// [`join_time_ns`], where nobody has looked at a clock so far. The times are at most half of what
+/// an `i64` holds, and not negative.
+pub(crate) fn set_clocks(task: &Task, monotonic: i64, boottime: i64) -> Result {
+    // SAFETY: The task is referenced; the helper checks that the namespace is not the caller's.
+    to_result(unsafe {
+        bindings::checkpoint_timens_set(task.as_ptr(), &raw const monotonic, &raw const boottime)
+    })
 }
 
 /// How many SysV objects and message queues the IPC namespace of the task has.

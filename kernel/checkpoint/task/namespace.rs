@@ -3,14 +3,16 @@
 //! Namespaces of a container.
 //!
 //! Kept: the pid, UTS and IPC namespaces that the root of the tree has for itself, the latter if
-//! it holds no objects.
-//! Not kept: mount, network, time, cgroup and user namespaces, which must be those of the caller;
+//! it holds no objects. The clocks CLOCK_MONOTONIC and CLOCK_BOOTTIME of a container, which go on
+//! from where they were when it was frozen: it gets a time namespace of its own.
+//! Not kept: mount, network, cgroup and user namespaces, and the time namespace of a subtree, which must be those of the caller;
 //! namespaces that the tasks of the tree do not share. Both are refused.
 
 use crate::error::Result;
 use crate::format::namespace::IpcNs;
 use crate::format::namespace::Namespaces;
 use crate::format::namespace::PidNs;
+use crate::format::namespace::TimeNs;
 use crate::format::namespace::UtsNs;
 use crate::format::task::Task;
 use crate::format::ObjRef;
@@ -28,11 +30,17 @@ use kernel::prelude::*;
 pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let proxy = sys::ns::proxy(task)?;
     let (inside, outside) = (saver.inside, saver.outside);
+    let is_container = !saver.ns.is(&sys::ns::PidNs::current()?);
+    // A container has clocks of its own once it has been restarted.
+    let time = if is_container {
+        proxy.time
+    } else {
+        outside.time
+    };
     let shared = [
         (proxy.mnt, outside.mnt, "mount"),
         (proxy.net, outside.net, "network"),
-        (proxy.time, outside.time, "time"),
-        (proxy.time_for_children, outside.time, "time"),
+        (proxy.time, time, "time"),
         (proxy.cgroup, outside.cgroup, "cgroup"),
         (proxy.user, outside.user, "user"),
     ];
@@ -43,6 +51,11 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
                 "is in another {name} namespace than the caller, which is not supported"
             )));
         }
+    }
+    if proxy.time != proxy.time_for_children {
+        return Err(saver.refuse(fmt!(
+            "has another time namespace for its children, which is not supported"
+        )));
     }
     if proxy != inside || !sys::ns::PidNs::of(task)?.is(&saver.ns) {
         return Err(saver.refuse(fmt!(
@@ -63,22 +76,27 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     } else {
         save_ipc(saver, task)?
     };
-    let pid = if saver.ns.is(&sys::ns::PidNs::current()?) {
-        ObjRef::NONE
-    } else {
+    let pid = if is_container {
         let state = PidNs {
             last_pid: saver.ns.last_pid(),
             reserved: 0,
         };
 
         saver.out.object(&state, &[])?
+    } else {
+        ObjRef::NONE
+    };
+    let time = if is_container && cfg!(CONFIG_TIME_NS) {
+        save_time(saver, task)?
+    } else {
+        ObjRef::NONE
     };
     let number = saver.out.object(
         &Namespaces {
             uts,
             ipc,
             pid,
-            reserved: 0,
+            time,
         },
         &[],
     )?;
@@ -109,6 +127,16 @@ fn save_ipc(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     }
 }
 
+fn save_time(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
+    let (monotonic, boottime) = sys::ns::time_offsets(task)?;
+    let state = TimeNs {
+        monotonic: saver.frozen.monotonic.saturating_add(monotonic),
+        boottime: saver.frozen.boottime.saturating_add(boottime),
+    };
+
+    saver.out.object(&state, &[])
+}
+
 /// Checks the record of a kind of namespace.
 pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
     let (reserved, tail) = match record.kind {
@@ -127,15 +155,22 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
 
             (state.reserved != 0 || state.last_pid < 0, tail)
         }
+        TimeNs::KIND => {
+            let (state, tail) = record.parse::<TimeNs>()?;
+            // As far as an offset may set a clock.
+            let fits = |time: i64| (0..=i64::MAX / 2).contains(&time);
+
+            (!fits(state.monotonic) || !fits(state.boottime), tail)
+        }
         _ => {
             let (state, tail) = record.parse::<Namespaces>()?;
             let is = |object: ObjRef, kind| object.is_none() || kind_of(object) == Some(kind);
 
             (
-                state.reserved != 0
-                    || !is(state.uts, UtsNs::KIND)
+                !is(state.uts, UtsNs::KIND)
                     || !is(state.ipc, IpcNs::KIND)
-                    || !is(state.pid, PidNs::KIND),
+                    || !is(state.pid, PidNs::KIND)
+                    || !is(state.time, TimeNs::KIND),
                 tail,
             )
         }
@@ -154,13 +189,21 @@ pub(crate) fn clone_flags(restart: &Restart, number: ObjRef) -> Result<u64> {
         uts,
         ipc,
         pid,
-        reserved: _,
+        time,
     } = state;
+
+    if !time.is_none() && !cfg!(CONFIG_TIME_NS) {
+        return Err(restart.log.error(
+            EOPNOTSUPP,
+            fmt!("the kernel has no time namespaces (CONFIG_TIME_NS)"),
+        ));
+    }
     let flag = |object: ObjRef, flag| if object.is_none() { 0 } else { flag };
 
     Ok(flag(uts, sys::clone::NEWUTS)
         | flag(ipc, sys::clone::NEWIPC)
-        | flag(pid, sys::clone::NEWPID))
+        | flag(pid, sys::clone::NEWPID)
+        | flag(time, sys::clone::NEWTIME))
 }
 
 /// Sets what the new namespaces of the running task, the root, hold.
@@ -176,6 +219,31 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
         } = names;
 
         sys::ns::set_uts_names(&nodename, &domainname);
+    }
+    if !state.time.is_none() {
+        sys::ns::join_time_ns().map_err(|errno| {
+            restart.log.error(
+                errno,
+                fmt!("you may not set the clocks of a time namespace (CAP_SYS_TIME)"),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Has the clocks of the tree go on from where they were; called by the coordinator before any task
+/// runs its own code, so that the time that the restart takes does not count.
+pub(crate) fn start_clocks(restart: &Restart, root: &sys::task::TaskRef, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<Namespaces>(number)?;
+
+    if !state.time.is_none() {
+        let (clocks, _) = restart.record::<TimeNs>(state.time)?;
+        let TimeNs {
+            monotonic,
+            boottime,
+        } = clocks;
+
+        sys::ns::set_clocks(root, monotonic, boottime)?;
     }
     Ok(())
 }

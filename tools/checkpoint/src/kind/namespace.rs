@@ -11,6 +11,7 @@ use super::Result;
 use crate::format::namespace::IpcNs;
 use crate::format::namespace::Namespaces;
 use crate::format::namespace::PidNs;
+use crate::format::namespace::TimeNs;
 use crate::format::namespace::UtsNs;
 use crate::format::Record;
 
@@ -38,6 +39,17 @@ impl Kind for PidNs {
     }
 }
 
+impl Kind for TimeNs {
+    object!();
+
+    fn check(&self) -> Result<()> {
+        if self.monotonic < 0 || self.boottime < 0 {
+            return Err("a clock is negative".into());
+        }
+        Ok(())
+    }
+}
+
 impl Kind for Namespaces {
     object!();
 
@@ -46,6 +58,7 @@ impl Kind for Namespaces {
             may("uts", self.uts, &[UtsNs::KIND]),
             may("ipc", self.ipc, &[IpcNs::KIND]),
             may("pid", self.pid, &[PidNs::KIND]),
+            may("time", self.time, &[TimeNs::KIND]),
         ]
     }
 }

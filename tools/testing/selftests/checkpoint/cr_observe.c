@@ -495,6 +495,13 @@ static void observe_sharing(struct cr_facts *all, size_t n)
 	add(all, text, "%d shares", tasks[n].key);
 }
 
+/* A restarted container has a time namespace of its own. */
+static bool is_skipped(const struct cr_facts *all, const char *name)
+{
+	return all->container && (!strcmp(name, "ns/time") ||
+				  !strcmp(name, "timens_offsets"));
+}
+
 static void observe_task(struct cr_facts *all, size_t n)
 {
 	const struct task *task = &tasks[n];
@@ -504,6 +511,8 @@ static void observe_task(struct cr_facts *all, size_t n)
 	is_zombie = read_proc(task->tid, "status") > 0 &&
 		    strstr(raw, "\nState:\tZ");
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		if (is_skipped(all, files[i]))
+			continue;
 		len = read_proc(task->tid, files[i]);
 		if (len < 0)
 			continue;
@@ -512,7 +521,8 @@ static void observe_task(struct cr_facts *all, size_t n)
 		add(all, text, "%d %s", task->key, files[i]);
 	}
 	for (i = 0; i < ARRAY_SIZE(links); i++)
-		if (read_link(task->tid, links[i]) >= 0)
+		if (!is_skipped(all, links[i]) &&
+		    read_link(task->tid, links[i]) >= 0)
 			add(all, text, "%d %s", task->key, links[i]);
 	sprintf(text, "%d\n", task->parent);
 	add(all, text, "%d parent", task->key);

@@ -438,6 +438,11 @@ static void timers_drive(struct cr_run *run)
 	kind_drive(run, 0x2c);
 }
 
+static void clocks_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x14);
+}
+
 static void zeros_drive(struct cr_run *run)
 {
 	resealed(run, "zero", to_zero);
@@ -603,6 +608,8 @@ static const struct cr_scenario scenarios[] = {
 	HOSTILE("record_order", order_drive),
 	{ "hostile.timers", CR_SUBTREE, timers_setup, alone_check,
 	  .drive = timers_drive },
+	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
+	  .drive = clocks_drive },
 };
 
 int main(int argc, char **argv)

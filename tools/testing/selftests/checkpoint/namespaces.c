@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The namespaces of a container, and how its init is different. */
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "cr.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME	0x00000080
+#endif
+
+#define SEC	1000000000LL
 
 /* The driver writes down what it has: a child of it may not look. */
 static const char * const kinds[] = {
@@ -208,6 +216,186 @@ static void numbers_check(enum cr_phase phase)
 	last_pid = pid;
 }
 
+/*
+ * CLOCK_MONOTONIC and CLOCK_BOOTTIME of a container go on from where they were:
+ * through the vDSO, through the system call, and for what waits for a moment.
+ */
+static const clockid_t clocks[] = {
+	CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_MONOTONIC_RAW,
+	CLOCK_MONOTONIC_COARSE,
+};
+
+static long long last[ARRAY_SIZE(clocks)], moment;
+static timer_t timer;
+
+static struct sleeper {
+	long long until, woke;
+	int turn, ret;
+} *sleeper;
+
+static long long in_ns(const struct timespec *ts)
+{
+	return ts->tv_sec * SEC + ts->tv_nsec;
+}
+
+static long long vdso_clock(clockid_t clock)
+{
+	struct timespec ts;
+
+	NEED(!clock_gettime(clock, &ts));
+	return in_ns(&ts);
+}
+
+static long long kernel_clock(clockid_t clock)
+{
+	struct timespec ts;
+
+	NEED(!syscall(SYS_clock_gettime, clock, &ts));
+	return in_ns(&ts);
+}
+
+static void sleep_until(void *arg)
+{
+	struct timespec until;
+
+	for (;;) {
+		sleeper->until = vdso_clock(CLOCK_MONOTONIC) + 3 * SEC;
+		until.tv_sec = sleeper->until / SEC;
+		until.tv_nsec = sleeper->until % SEC;
+		cr_set(&sleeper->turn, 1);
+		sleeper->ret = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME,
+					       &until, NULL);
+		sleeper->woke = vdso_clock(CLOCK_MONOTONIC);
+		cr_set(&sleeper->turn, 2);
+		while (cr_get(&sleeper->turn) == 2)
+			cr_msleep(2);
+	}
+}
+
+static void note_clocks(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(clocks); i++)
+		last[i] = vdso_clock(clocks[i]);
+}
+
+static void clocks_setup(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	struct itimerspec spec = { };
+
+	moment = vdso_clock(CLOCK_MONOTONIC) + 1000 * SEC;
+	spec.it_value.tv_sec = moment / SEC;
+	spec.it_value.tv_nsec = moment % SEC;
+	NEED(!timer_create(CLOCK_MONOTONIC, &event, &timer));
+	NEED(!timer_settime(timer, TIMER_ABSTIME, &spec, NULL));
+	sleeper = cr_shared(sizeof(*sleeper));
+	cr_fork(sleep_until, NULL);
+	cr_await(&sleeper->turn, 1);
+	note_clocks();
+}
+
+static void clocks_check(enum cr_phase phase)
+{
+	long long now, left;
+	struct itimerspec spec;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(clocks); i++) {
+		now = kernel_clock(clocks[i]);
+		CHECK(now >= last[i]);
+		/* Much less than passed outside. */
+		CHECK(now < last[i] + 10 * SEC);
+		CHECK(vdso_clock(clocks[i]) >= now);
+		CHECK(vdso_clock(clocks[i]) < now + 5 * SEC);
+	}
+	NEED(!timer_gettime(timer, &spec));
+	left = in_ns(&spec.it_value) + vdso_clock(CLOCK_MONOTONIC) - moment;
+	CHECK(left > -SEC / 2 && left < SEC / 2);
+	if (phase == CR_AGAIN) {
+		cr_await(&sleeper->turn, 2);
+		CHECK_EQ(sleeper->ret, 0);
+		CHECK(sleeper->woke >= sleeper->until);
+		CHECK(sleeper->woke < sleeper->until + 10 * SEC);
+		cr_set(&sleeper->turn, 0);
+		cr_await(&sleeper->turn, 1);
+	}
+	note_clocks();
+}
+
+/* Killed, restarted, and that a second time from a container that has its clocks. */
+static void twice(struct cr_run *run)
+{
+	(void)(cr_kill(run) && cr_restart(run, "image", 0) &&
+	       cr_check(run, CR_AGAIN) &&
+	       cr_checkpoint(run, "second", CHECKPOINT_KILL) && cr_kill(run) &&
+	       cr_restart(run, "second", 0) && cr_check(run, CR_AGAIN));
+}
+
+static void held_drive(struct cr_run *run)
+{
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL))
+		return;
+	cr_msleep(12000);
+	twice(run);
+}
+
+/* Another machine is one whose clocks are far ahead. */
+static bool go_ahead(struct cr_run *run)
+{
+	static const char offsets[] = "monotonic 100000 0\nboottime 300000 0\n";
+	int fd;
+
+	if (unshare(CLONE_NEWTIME)) {
+		cr_skipped(run, "no time namespaces");
+		return false;
+	}
+	cr_write_file("/proc/self/timens_offsets", offsets, sizeof(offsets) - 1);
+	fd = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWTIME)) {
+		cr_failed(run, "cannot enter the time namespace");
+		return false;
+	}
+	close(fd);
+	if (vdso_clock(CLOCK_MONOTONIC) < 100000 * SEC)
+		cr_failed(run, "the clocks are not ahead");
+	return true;
+}
+
+static void to_ahead_drive(struct cr_run *run)
+{
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) || !go_ahead(run))
+		return;
+	twice(run);
+}
+
+/* What was saved there is restarted on a machine that has just booted. */
+static void to_behind_drive(struct cr_run *run)
+{
+	int fd = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+
+	if (!go_ahead(run) || !cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL))
+		return;
+	if (setns(fd, CLONE_NEWTIME))
+		return cr_failed(run, "cannot go back to the time namespace");
+	close(fd);
+	twice(run);
+}
+
+static void own_time_setup(void)
+{
+	if (unshare(CLONE_NEWTIME))
+		cr_skip("no time namespaces");
+}
+
+static void own_time_check(enum cr_phase phase)
+{
+}
+
 static const struct cr_scenario scenarios[] = {
 	{ "namespace.host_name", CR_CONTAINER, names_setup, names_check,
 	  .prepare = note_namespaces },
@@ -215,6 +403,14 @@ static const struct cr_scenario scenarios[] = {
 	  .prepare = note_namespaces },
 	{ "namespace.uts_of_child", CR_TREE, own_uts_setup, own_uts_check,
 	  CR_REFUSED, "namespace" },
+	{ "namespace.clocks", CR_CONTAINER, clocks_setup, clocks_check,
+	  .drive = held_drive },
+	{ "namespace.clocks_ahead", CR_CONTAINER, clocks_setup, clocks_check,
+	  .drive = to_ahead_drive },
+	{ "namespace.clocks_behind", CR_CONTAINER, clocks_setup, clocks_check,
+	  .drive = to_behind_drive },
+	{ "namespace.time_of_children", CR_TREE, own_time_setup, own_time_check,
+	  CR_REFUSED, "another time namespace for its children" },
 	{ "container.init", CR_CONTAINER, init_setup, init_check },
 	{ "container.orphan", CR_CONTAINER, orphan_setup, orphan_check },
 	{ "container.next_pid", CR_CONTAINER, numbers_setup, numbers_check },
