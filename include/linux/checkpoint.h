@@ -6,6 +6,7 @@
 #ifndef _LINUX_CHECKPOINT_H
 #define _LINUX_CHECKPOINT_H
 
+#include <linux/bits.h>
 #include <linux/signal_types.h>
 #include <linux/types.h>
 
@@ -47,6 +48,18 @@ int mseal_range(unsigned long start, unsigned long end);
 /* kernel/sched/autogroup.c, with CONFIG_SCHED_AUTOGROUP */
 unsigned long checkpoint_autogroup(struct task_struct *p, int *nice);
 void checkpoint_share_autogroup(struct task_struct *p);
+
+/*
+ * Of task->jobctl, beside what linux/sched/jobctl.h has: the task is stopped for
+ * its ptracer since a signal is to be delivered. Set before it stops, it has the
+ * ptracer not be told of the stop.
+ */
+#define JOBCTL_TRAP_SIGNAL_BIT	28
+#define JOBCTL_TRAP_SIGNAL	BIT(JOBCTL_TRAP_SIGNAL_BIT)
+
+/* kernel/signal.c: see there */
+int checkpoint_ptrace_stop(unsigned long message, kernel_siginfo_t *info);
+int checkpoint_signal_stop(void);
 
 /* kernel/cgroup/freezer.c */
 void cgroup_freeze_task(struct task_struct *task, bool freeze);
