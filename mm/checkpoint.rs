@@ -71,6 +71,14 @@ const FLAGS_IGNORED: u64 = 0x3
     | 1 << bindings::MMF_MULTIPROCESS
     | 1 << bindings::MMF_HAS_PINNED;
 
+/// Counts the reference to the executable that execve(2) has, of a task that is stopped in it.
+pub(crate) fn refer_to_exe(saver: &mut Saver<'_>, task: &Frozen) -> Result {
+    if let Some(exe) = Mm::of(task)?.exe() {
+        fs::save(saver, &exe)?;
+    }
+    Ok(())
+}
+
 /// Saves the address space of a task.
 pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let mm = Mm::of(task)?;

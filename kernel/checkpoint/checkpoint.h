@@ -197,6 +197,45 @@ struct checkpoint_stop {
 	u32 code;
 };
 
+/* How a task is traced, and the stop that it is in; see struct Ptrace. */
+enum {
+	CHECKPOINT_PTRACE_SEIZED = 1,
+	CHECKPOINT_PTRACE_CAPABLE = 2,
+	CHECKPOINT_PTRACE_SIGINFO = 4,
+	CHECKPOINT_PTRACE_SYSCALLS = 8,
+	CHECKPOINT_PTRACE_EMULATES = 0x10,
+	CHECKPOINT_PTRACE_STEPS = 0x20,
+	CHECKPOINT_PTRACE_DEQUEUED = 0x40,
+	CHECKPOINT_PTRACE_JOINS = 0x80,
+	CHECKPOINT_PTRACE_INTERRUPTED = 0x100,
+	CHECKPOINT_PTRACE_NOTIFIES = 0x200,
+	CHECKPOINT_PTRACE_LISTENS = 0x400,
+
+	CHECKPOINT_STOP_NONE = 0,
+	CHECKPOINT_STOP_SIGNAL = 1,
+	CHECKPOINT_STOP_TRAP = 2,
+	CHECKPOINT_STOP_ENTRY = 3,
+	CHECKPOINT_STOP_EXIT = 4,
+	CHECKPOINT_STOP_CLONE = 5,
+	CHECKPOINT_STOP_EXEC = 6,
+};
+
+/**
+ * struct checkpoint_ptrace - how a task is traced
+ * @refused: what of it cannot be saved, or NULL
+ * @flags: CHECKPOINT_PTRACE_*
+ * @options: PTRACE_O_*
+ * @stop: CHECKPOINT_STOP_*
+ * @stop_signal: of the last group stop
+ * @exit_code: what the ptracer can wait for
+ * @message: PTRACE_GETEVENTMSG
+ */
+struct checkpoint_ptrace {
+	const char *refused;
+	u32 flags, options, stop, stop_signal, exit_code;
+	u64 message;
+};
+
 /* A regular file without a name; see struct Unnamed. */
 struct checkpoint_unnamed {
 	u64 size;

@@ -184,6 +184,12 @@ impl Plan {
                 fmt!("the image is not valid: its process groups and sessions cannot be"),
             )
         })?;
+        self.check_tracers().map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image is not valid: its tasks cannot trace each other like this"),
+            )
+        })?;
         self.check_vmas_cover_pages().map_err(|error| {
             log.error(
                 error.errno(),
@@ -329,6 +335,34 @@ impl Plan {
             }
             if sessions.get(&group).is_none() {
                 sessions.try_create_and_insert(group, session, GFP_KERNEL)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A tracer is a task of another process that has not ended. Who is stopped for it does nothing
+    /// else; who is in a process that is stopped by a signal knows of the signal.
+    fn check_tracers(&self) -> Result {
+        for plan in &self.tasks {
+            let mut records = self.belonging::<task::Ptrace>(plan.number);
+            let Some(record) = records.next() else {
+                continue;
+            };
+            let (state, _) = record.parse::<task::Ptrace>()?;
+            let tracer = self
+                .index_of(state.tracer)
+                .and_then(|index| self.tasks.get(index))
+                .ok_or(EINVAL)?;
+            let (process, _) = self.object(plan.process)?.parse::<task::Process>()?;
+            let is_stopped = process.flags & task::PROCESS_STOPPED != 0;
+
+            if tracer.is_zombie
+                || tracer.process == plan.process
+                || records.next().is_some()
+                || (plan.is_zombie && state.stop != task::STOP_NONE)
+                || (is_stopped && !plan.is_zombie && state.stop_signal == 0)
+            {
+                return Err(EINVAL.into());
             }
         }
         Ok(())
@@ -515,6 +549,11 @@ impl Checker {
             }
             task::RestartBlock::KIND => {
                 let owner = crate::task::check_restart_block(record)?;
+
+                is_task(owner).then_some(owner).ok_or(EINVAL)?
+            }
+            task::Ptrace::KIND => {
+                let owner = crate::task::check_ptrace(record)?.task;
 
                 is_task(owner).then_some(owner).ok_or(EINVAL)?
             }

@@ -13,6 +13,7 @@
 //! open `build`     ---> fill memory map, descriptors, directories; credentials; signals
 //! page data        <--- built
 //! epoll, registers
+//! open `stops`     ---> those that had stopped for their tracer stop
 //! open `zombies`   ---> those that had ended end
 //! open `commit`    ---> run
 //! ```
@@ -154,6 +155,8 @@ pub(crate) struct Restart {
     #[pin]
     built: Step,
     #[pin]
+    stops: Gate,
+    #[pin]
     zombies: Gate,
     #[pin]
     commit: Gate,
@@ -198,6 +201,7 @@ impl Restart {
                 born <- Step::new(),
                 build <- Gate::new(),
                 built <- Step::new(),
+                stops <- Gate::new(),
                 zombies <- Gate::new(),
                 commit <- Gate::new(),
                 become_it <- Gate::new(),
@@ -279,6 +283,7 @@ impl Restart {
             &self.born.all,
             &self.build,
             &self.built.all,
+            &self.stops,
             &self.zombies,
             &self.commit,
             &self.become_it,
@@ -540,6 +545,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     set_registers(restart)?;
     restart.check_failed()?;
     start_clocks(restart)?;
+    stop_tasks(restart)?;
     fs::start(restart)?;
     if restart.is_caller() {
         caller::start(restart)?;
@@ -636,17 +642,30 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     restart.take(&restart.born);
     restart.pass(&restart.build)?;
     let vfork = vfork(restart, index)?;
+    let is_stopped = task::ptrace::is_stopped(restart, plan.number)?;
 
+    if is_stopped && vfork.is_some() {
+        return Err(EINVAL.into());
+    }
     fill(restart, &plan, &shared)?;
     drop(shared);
     restart.take(&restart.built);
-    restart.pass(&restart.commit)?;
+    restart.pass(if is_stopped {
+        &restart.stops
+    } else {
+        &restart.commit
+    })?;
     if restart.is_caller() {
         return caller::finish(restart, &plan);
     }
     task::release(restart, plan.number, plan.is_main)?;
     if plan.creator.is_none() {
         task::namespace::restore_last_pid(restart, plan.number)?;
+    }
+    if is_stopped {
+        let stop = task::ptrace::stop(restart, plan.number)?;
+
+        return Ok(stop.map_or(Next::Run, Next::Stop));
     }
     Ok(vfork.map_or(Next::Run, Next::Wait))
 }
@@ -912,6 +931,36 @@ fn set_registers(restart: &Restart) -> Result {
     Ok(())
 }
 
+/// Has a task be traced, if it was.
+fn attach(restart: &Restart, plan: &TaskPlan, task: &TaskRef) -> Result {
+    let Some(tid) = task::ptrace::tracer(restart, plan.number)? else {
+        return Ok(());
+    };
+    let tracer = restart.task(restart.plan.index_of(tid).ok_or(EINVAL)?)?;
+
+    task::ptrace::attach(restart, plan.number, task, &tracer)
+}
+
+/// Has all tasks be traced that were, and stop that were stopped for their tracer.
+fn stop_tasks(restart: &Restart) -> Result {
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        if !plan.is_zombie {
+            attach(restart, plan, &restart.task(index)?)?;
+        }
+    }
+    restart.stops.open();
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        if !task::ptrace::is_stopped(restart, plan.number)? {
+            continue;
+        }
+        let task = restart.task(index)?;
+
+        sys::ptrace::wait_stopped(&task, || restart.check_failed().is_err())?;
+        task::ptrace::finish(restart, plan.number, &task)?;
+    }
+    Ok(())
+}
+
 /// Lets the tasks run. Nothing fails any more.
 fn commit(restart: &Restart, flags: u64) -> Result {
     let mut zombies = KVVec::new();
@@ -923,7 +972,7 @@ fn commit(restart: &Restart, flags: u64) -> Result {
         let (process, _) = restart.record::<format::Process>(plan.process)?;
 
         if plan.is_zombie {
-            zombies.push(task.clone(), GFP_KERNEL)?;
+            zombies.push((task.clone(), plan), GFP_KERNEL)?;
         }
         if plan.is_zombie && plan.heir.is_none() {
             ended.push((task, process.exit_signal), GFP_KERNEL)?;
@@ -946,8 +995,9 @@ fn commit(restart: &Restart, flags: u64) -> Result {
         sys::clone::keep(task, 0);
     }
     restart.zombies.open();
-    for task in &zombies {
+    for (task, plan) in &zombies {
         sys::clone::wait_zombie(task)?;
+        attach(restart, plan, task)?;
     }
     for (task, exit_signal) in &ended {
         sys::clone::keep(task, *exit_signal);

@@ -5,7 +5,7 @@
 //! Kept: the tree with all pids, sessions and process groups (also of dead leaders); zombies, also
 //! leaders that have threads which have not ended; what
 //! threads share; credentials; signal handlers, masks and what is pending; interrupted system
-//! calls; registers; names, limits, priorities, rseq and robust lists; what [`attributes`] keeps.
+//! calls; registers; who traces whom; names, limits, priorities, rseq and robust lists; what [`attributes`] keeps.
 //! Not kept, and refused: what [`Frozen::snapshot`] calls refused; namespaces other than those of
 //! the container.
 
@@ -19,6 +19,8 @@ pub(crate) mod namespace;
 pub(crate) mod posix_timer;
 #[path = "task/process.rs"]
 pub(crate) mod process;
+#[path = "task/ptrace.rs"]
+pub(crate) mod ptrace;
 #[path = "task/regs.rs"]
 pub(crate) mod regs;
 #[path = "task/restart_block.rs"]
@@ -71,6 +73,8 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     if let Some(what) = snapshot.refused {
         return Err(saver.refuse(fmt!("{what}")));
     }
+    let traced = ptrace::get(saver, task, tree)?;
+
     regs::check(saver, task)?;
     // Objects come before the records that refer to them.
     let process = process::save(saver, task, tree)?;
@@ -95,6 +99,14 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     if is_vfork_child(saver, task, tree)? {
         flags |= format::TASK_VFORK;
     }
+    let (rseq, rseq_len, rseq_sig) = match &traced {
+        // The new program has not lost yet what the old one had registered.
+        Some(traced) if traced.state.stop == format::STOP_EXEC => {
+            mm::refer_to_exe(saver, task)?;
+            (0, 0, 0)
+        }
+        _ => snapshot.rseq,
+    };
     let state = format::Task {
         tid: sys::task::pid_in(task, &saver.ns),
         flags,
@@ -116,16 +128,16 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
         robust_list: snapshot.robust_list,
         compat_robust_list: snapshot.compat_robust_list,
         clear_child_tid: snapshot.clear_child_tid,
-        rseq: snapshot.rseq.0,
-        rseq_len: snapshot.rseq.1,
-        rseq_sig: snapshot.rseq.2,
+        rseq,
+        rseq_len,
+        rseq_sig,
         personality: snapshot.personality,
         sched_policy: snapshot.policy,
         nice: snapshot.nice,
         rt_priority: snapshot.rt_priority,
         timer_slack: snapshot.timer_slack,
         default_timer_slack: snapshot.default_timer_slack,
-        arch: [0; 4],
+        arch: snapshot.arch,
         reserved: [0; 1],
     };
     let affinity = sys::process::affinity(task)?;
@@ -136,6 +148,9 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     regs::save(saver, task, number, vfork_result(saver, task, tree)?)?;
     attributes::save(saver, task, number, filter)?;
     restart_block::save(saver, task, number)?;
+    if let Some(traced) = &traced {
+        ptrace::save(saver, traced, number)?;
+    }
     signal::save_pending(saver, task, number, false)?;
     if task.pid() == task.tgid() {
         signal::save_pending(saver, task, process, true)?;
@@ -178,11 +193,15 @@ fn vfork_result(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<Option<
 /// Saves a task that has ended and stays: a process that nobody has waited for, or a leader that
 /// has threads which have not ended.
 fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree, has_threads: bool) -> Result {
-    // Other threads stay for a tracer only.
-    if task.pid() != task.tgid() || sys::task::is_traced(task) {
-        return Err(saver.refuse(fmt!("has ended, and is traced with ptrace(2)")));
-    }
     let zombie = sys::freeze::Frozen::ended(task.clone());
+
+    // They stay for a tracer only.
+    if task.pid() != task.tgid() {
+        return Err(saver.refuse(fmt!(
+            "is a thread that has ended, and is traced with ptrace(2)"
+        )));
+    }
+    let traced = ptrace::get(saver, &zombie, tree)?;
     let process = process::save(saver, &zombie, tree)?;
     let creds = cred::save(saver, &zombie)?;
     let state = format::Task {
@@ -200,7 +219,11 @@ fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree, has_threads: 
         ..zerocopy::FromZeros::new_zeroed()
     };
 
-    saver.out.object(&state, &[])?;
+    let number = saver.out.object(&state, &[])?;
+
+    if let Some(traced) = &traced {
+        ptrace::save(saver, traced, number)?;
+    }
     if has_threads {
         signal::save_pending(saver, &zombie, process, true)?;
     }
@@ -237,7 +260,7 @@ pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
 
     if state.flags & !known != 0
         || state.tid <= 0
-        || state.arch != [0; 4]
+        || (zombie && state.arch != [0; 4])
         || state.reserved != [0; 1]
         || objects.iter().any(|object| object.is_none() != zombie)
         || (state.flags & format::TASK_SELF != 0 && mode == header::MODE_CONTAINER)
@@ -348,6 +371,7 @@ pub(crate) fn release(restart: &Restart, number: ObjRef, is_main: bool) -> Resul
         timer_slack: state.timer_slack,
         default_timer_slack: state.default_timer_slack,
         no_new_privs: state.flags & format::TASK_NO_NEW_PRIVS != 0,
+        arch: state.arch,
         refused: None,
     });
     sys::process::sync_rseq();
@@ -380,5 +404,6 @@ pub(crate) use self::attributes::check_filter;
 pub(crate) use self::attributes::restore_filter;
 pub(crate) use self::cred::check as check_cred;
 pub(crate) use self::posix_timer::check as check_posix_timers;
+pub(crate) use self::ptrace::check as check_ptrace;
 pub(crate) use self::restart_block::check as check_restart_block;
 pub(crate) use self::timer::check as check_timers;

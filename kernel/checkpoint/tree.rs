@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::log::Log;
 use crate::sys::freeze::Freezing;
 use crate::sys::freeze::Frozen;
+use crate::sys::ptrace;
 use crate::sys::task;
 use crate::sys::task::TaskRef;
 use crate::sys::task::Tasklist;
@@ -120,6 +121,7 @@ pub(crate) fn freeze(root: &TaskRef, log: &Log) -> Result<Tree> {
     let mut tasks = KVVec::<Member>::new();
     let caller = task::current();
     let mut waited = 0u64;
+    let mut settled = false;
 
     loop {
         let found = collect(root)?;
@@ -128,9 +130,13 @@ pub(crate) fn freeze(root: &TaskRef, log: &Log) -> Result<Tree> {
         // one may have become somebody else's on the way (a set-user-ID program).
         check_rights(&found, log)?;
         if same(&found, &tasks) {
-            settle(&tasks, &mut waited, log)?;
-            return Tree::new(tasks);
+            if settled {
+                return Tree::new(tasks);
+            }
+            settled = settle(&mut tasks, &mut waited, log)?;
+            continue;
         }
+        settled = false;
         let mut old = Known::new(core::mem::replace(
             &mut tasks,
             KVVec::with_capacity(found.len(), GFP_KERNEL)?,
@@ -181,24 +187,36 @@ fn arrive(step: Step, waited: &mut u64, log: &Log) -> Result<Member> {
 }
 
 /// Waits until tasks that have all parked stay where they are: one that parked early may have been
-/// stopped by a thread that parked late.
-fn settle(tasks: &[Member], waited: &mut u64, log: &Log) -> Result {
+/// stopped by a thread that parked late, or its tracer may have let it go on. Then it goes on with
+/// its system call before it parks again: it makes tasks, ends, or lets go on what it traces itself.
+/// Gives true.
+fn settle(tasks: &mut [Member], waited: &mut u64, log: &Log) -> Result<bool> {
     let caller = task::current();
+    let rounds = tasks
+        .iter()
+        .filter(|member| ptrace::nests(&member.task()))
+        .count()
+        .saturating_add(1);
 
-    for member in tasks {
-        let Member::Live(frozen) = member else {
-            continue;
-        };
+    for _ in 0..rounds {
+        for member in &mut *tasks {
+            let Member::Live(frozen) = member else {
+                continue;
+            };
 
-        if frozen.as_ptr() == caller.as_ptr() {
-            continue;
+            if frozen.as_ptr() == caller.as_ptr() {
+                continue;
+            }
+            while !frozen.is_settled() {
+                pause(waited).map_err(|errno| straggler(errno, frozen.straggler(), log))?;
+            }
+            frozen.wait_inactive();
+            if task::exit_state(frozen) != 0 {
+                *member = Member::Zombie(frozen.task());
+            }
         }
-        while !frozen.is_settled() {
-            pause(waited).map_err(|errno| straggler(errno, frozen.straggler(), log))?;
-        }
-        frozen.wait_inactive();
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Lets the tasks go on for a moment. `EBUSY`: that was the last one; `EINTR`: the caller is wanted.

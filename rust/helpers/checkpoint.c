@@ -10,6 +10,7 @@
 #include "checkpoint_mm.c"
 #include "checkpoint_pidfd.c"
 #include "checkpoint_posix_timer.c"
+#include "checkpoint_ptrace.c"
 #include "checkpoint_timer.c"
 #include "checkpoint_signal.c"
 #include "checkpoint_task.c"

@@ -52,19 +52,22 @@ __rust_helper void rust_helper_checkpoint_vfork_clear(struct task_struct *child)
  * Whether a task that has parked stays where it is. Between two places to park
  * it may be on its way from one to the other: to a group stop that another
  * thread began, or back from SIGCONT, of which the parent is told first. One
- * that waits in vfork() does not come to the stop before it has waited.
+ * that waits in vfork() does not come to the stop before it has waited, nor does
+ * one that is stopped for its ptracer, who may have resumed it just now. One that
+ * has ended stays as well.
  */
 __rust_helper bool rust_helper_checkpoint_is_settled(struct task_struct *task)
 {
 	unsigned long flags;
 	bool settled;
 
-	if (!lock_task_sighand(task, &flags))
+	if (READ_ONCE(task->exit_state) || !lock_task_sighand(task, &flags))
 		return true;
-	settled = task->frozen &&
-		  (!(task->jobctl & JOBCTL_STOP_PENDING) ||
-		   rust_helper_checkpoint_in_vfork(task)) &&
-		  !(task->signal->flags & SIGNAL_CLD_MASK);
+	settled = task->frozen && READ_ONCE(task->__state) != TASK_RUNNING &&
+		  (task_is_traced(task) ||
+		   ((!(task->jobctl & JOBCTL_STOP_PENDING) ||
+		     rust_helper_checkpoint_in_vfork(task)) &&
+		    !(task->signal->flags & SIGNAL_CLD_MASK)));
 	unlock_task_sighand(task, &flags);
 	return settled;
 }
@@ -83,7 +86,8 @@ rust_helper_checkpoint_get_stop(struct task_struct *task,
 	for_each_thread(task, t) {
 		if (t->flags & PF_EXITING)
 			continue;
-		stop->stopping = sig->group_stop_count;
+		stop->stopping = sig->group_stop_count ||
+				 sig->flags & SIGNAL_CLD_MASK;
 		stop->stopped = sig->flags & SIGNAL_STOP_STOPPED;
 		stop->continued = sig->flags & SIGNAL_STOP_CONTINUED;
 		if (stop->stopped) {
@@ -97,7 +101,8 @@ rust_helper_checkpoint_get_stop(struct task_struct *task,
 
 /*
  * Has the threads of a process stop on their way to user space, as new threads
- * of a stopped process do (task_join_group_stop()): nobody is told of it.
+ * of a stopped process do (task_join_group_stop()): nobody is told of it. A
+ * thread that is traced is stopped for its ptracer, or goes on.
  */
 __rust_helper void
 rust_helper_checkpoint_set_stop(struct task_struct *task,
@@ -119,8 +124,9 @@ rust_helper_checkpoint_set_stop(struct task_struct *task,
 		signal_set_stop_flags(sig, SIGNAL_STOP_STOPPED);
 		sig->group_exit_code = stop->code;
 		for_each_thread(task, t)
-			task_set_jobctl_pending(t, stop->signal |
-						   JOBCTL_STOP_PENDING);
+			if (!t->ptrace)
+				task_set_jobctl_pending(t, stop->signal |
+							   JOBCTL_STOP_PENDING);
 	}
 	unlock_task_sighand(task, &flags);
 }

@@ -284,6 +284,17 @@ __rust_helper int rust_helper_checkpoint_set_affinity(const u64 *words, u32 coun
 	return ret;
 }
 
+__rust_helper void rust_helper_checkpoint_arch_get_state(struct task_struct *task,
+							 u64 *state)
+{
+	arch_checkpoint_get_state(task, state);
+}
+
+__rust_helper void rust_helper_checkpoint_arch_set_state(const u64 *state)
+{
+	arch_checkpoint_set_state(state);
+}
+
 /*
  * What a task is that cannot be saved and only words of C tell; NULL if there
  * is nothing.

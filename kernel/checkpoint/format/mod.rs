@@ -73,6 +73,7 @@ macro_rules! for_each_record {
             namespace::Namespaces,
             task::Creds, task::Sighand, task::Process, task::Task, task::Regset,
             task::SigQueue, task::RestartBlock, task::IntervalTimers, task::PosixTimers,
+            task::Ptrace,
             task::Attributes, task::SeccompFilter,
             memory::Mm, memory::Vma, memory::Shmem, memory::PageMap, memory::Guards,
             file::Files, file::Fs, file::PathFile, file::PipeFile, file::Pipe,

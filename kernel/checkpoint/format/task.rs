@@ -325,6 +325,69 @@ record! {
     }
 }
 
+/// [`Ptrace::flags`]: PTRACE_SEIZE was used.
+pub const PTRACE_SEIZED: u32 = 1;
+/// [`Ptrace::flags`]: the tracer had CAP_SYS_PTRACE when it attached.
+pub const PTRACE_CAPABLE: u32 = 2;
+/// [`Ptrace::flags`]: the tail is the siginfo of the stop.
+pub const PTRACE_SIGINFO: u32 = 4;
+/// [`Ptrace::flags`]: system calls are reported (PTRACE_SYSCALL).
+pub const PTRACE_SYSCALLS: u32 = 8;
+/// [`Ptrace::flags`]: system calls are reported and not made (PTRACE_SYSEMU).
+pub const PTRACE_EMULATES: u32 = 0x10;
+/// [`Ptrace::flags`]: PTRACE_SINGLESTEP.
+pub const PTRACE_STEPS: u32 = 0x20;
+/// [`Ptrace::flags`]: a stop signal would stop the process (JOBCTL_STOP_DEQUEUED).
+pub const PTRACE_DEQUEUED: u32 = 0x40;
+/// [`Ptrace::flags`]: it takes part in a group stop when it goes on (JOBCTL_STOP_PENDING).
+pub const PTRACE_JOINS: u32 = 0x80;
+/// [`Ptrace::flags`]: it stops when it goes on: PTRACE_INTERRUPT (JOBCTL_TRAP_STOP).
+pub const PTRACE_INTERRUPTED: u32 = 0x100;
+/// [`Ptrace::flags`]: there is something to tell the tracer (JOBCTL_TRAP_NOTIFY).
+pub const PTRACE_NOTIFIES: u32 = 0x200;
+/// [`Ptrace::flags`]: PTRACE_LISTEN.
+pub const PTRACE_LISTENS: u32 = 0x400;
+
+/// [`Ptrace::stop`]: it runs, or has ended.
+pub const STOP_NONE: u32 = 0;
+/// [`Ptrace::stop`]: a signal is about to be delivered.
+pub const STOP_SIGNAL: u32 = 1;
+/// [`Ptrace::stop`]: a group stop, PTRACE_INTERRUPT, or a step into a handler.
+pub const STOP_TRAP: u32 = 2;
+/// [`Ptrace::stop`]: before a system call.
+pub const STOP_ENTRY: u32 = 3;
+/// [`Ptrace::stop`]: after a system call.
+pub const STOP_EXIT: u32 = 4;
+/// [`Ptrace::stop`]: in fork(2) or clone(2), which is going to return `message`.
+pub const STOP_CLONE: u32 = 5;
+/// [`Ptrace::stop`]: in execve(2), which is going to return 0.
+pub const STOP_EXEC: u32 = 6;
+
+record! {
+    /// That a task is traced with ptrace(2), and how it is stopped. The tail is the siginfo of the
+    /// stop ([`SIGINFO_SIZE`] bytes), or empty.
+    pub struct Ptrace: kind 0x28, version 1, size 40 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// The thread that traces it (its tid).
+        pub tracer: i32,
+        /// `PTRACE_*`
+        pub flags: u32,
+        /// `PTRACE_O_*`
+        pub options: u32,
+        /// `STOP_*`
+        pub stop: u32,
+        /// The signal of the last group stop, or 0.
+        pub stop_signal: u32,
+        /// The wait status that the tracer can wait for; 0 if it has.
+        pub exit_code: u32,
+        /// Zero.
+        pub reserved: u32,
+        /// PTRACE_GETEVENTMSG.
+        pub message: u64,
+    }
+}
+
 /// [`Attributes::flags`]: SCHED_FLAG_RESET_ON_FORK.
 pub const ATTRIBUTE_RESET_ON_FORK: u32 = 1;
 /// [`Attributes::flags`]: `runtime` is the length of slices that sched_setattr(2) has asked for.

@@ -10,6 +10,7 @@
 //! C functions: `kernel_clone()`, `task_work_add()`
 
 use super::ns::PidNs;
+use super::ptrace::Stop;
 use super::task::TaskRef;
 use super::vfork::Vfork;
 use core::ffi::c_void;
@@ -26,6 +27,8 @@ pub(crate) enum Next {
     Run,
     /// It does so when the child has called execve(2) or ended.
     Wait(Vfork),
+    /// It does so when its tracer lets it go on.
+    Stop(Stop),
     /// Its process ends with this wait status.
     Exit(i32),
     /// It ends alone with this wait status, and its process goes on.
@@ -177,6 +180,7 @@ unsafe extern "C" fn work<B: Body>(head: *mut bindings::callback_head) {
         match next {
             Ok(Next::Run) => (),
             Ok(Next::Wait(vfork)) => vfork.wait(),
+            Ok(Next::Stop(stop)) => stop.enter(),
             Ok(Next::Exit(code)) => bindings::do_group_exit(code),
             Ok(Next::ExitThread(code)) => bindings::do_exit(code as c_long),
             Err(()) => {

@@ -30,6 +30,7 @@ pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod posix_timer;
 pub(crate) mod process;
+pub(crate) mod ptrace;
 pub(crate) mod regset;
 pub(crate) mod seccomp;
 pub(crate) mod signal;

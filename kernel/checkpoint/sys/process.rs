@@ -37,6 +37,7 @@ pub(crate) fn set(snapshot: &Snapshot) {
         (*task).personality = snapshot.personality;
         (*task).timer_slack_ns = snapshot.timer_slack;
         (*task).default_timer_slack_ns = snapshot.default_timer_slack;
+        bindings::checkpoint_arch_set_state(snapshot.arch.as_ptr());
         if snapshot.no_new_privs {
             bindings::task_set_no_new_privs(task);
         }

@@ -147,6 +147,23 @@ impl Tasklist {
         }
     }
 
+    /// Calls `each` with every task that this thread traces with ptrace(2).
+    pub(crate) fn tracees(&self, task: &Task, mut each: impl FnMut(TaskRef)) {
+        // SAFETY: The task is referenced; the list does not change under the lock.
+        unsafe {
+            let head = &raw mut (*task.as_ptr()).ptraced;
+            let mut entry = (*head).next;
+
+            while entry != head {
+                each_entry(
+                    kernel::container_of!(entry, bindings::task_struct, ptrace_entry),
+                    &mut each,
+                );
+                entry = (*entry).next;
+            }
+        }
+    }
+
     /// The thread that is the parent.
     pub(crate) fn real_parent(&self, task: &Task) -> Option<TaskRef> {
         // SAFETY: The pointer is stable and valid under the lock.
@@ -185,12 +202,6 @@ pub(crate) fn exit_state(task: &Task) -> i32 {
     unsafe { ptr::read_volatile(&raw const (*task.as_ptr()).exit_state) }
 }
 
-/// Whether the task is traced with ptrace(2).
-pub(crate) fn is_traced(task: &Task) -> bool {
-    // SAFETY: The task is referenced; the flags are a single word.
-    unsafe { ptr::read_volatile(&raw const (*task.as_ptr()).ptrace) != 0 }
-}
-
 /// Whether a task has ended and is about to be forgotten (`EXIT_DEAD`).
 pub(crate) fn is_gone(task: &Task) -> bool {
     exit_state(task) == bindings::EXIT_DEAD as i32
@@ -220,6 +231,8 @@ pub(crate) struct Snapshot {
     pub(crate) timer_slack: u64,
     pub(crate) default_timer_slack: u64,
     pub(crate) no_new_privs: bool,
+    /// See [`crate::format::task::Task::arch`].
+    pub(crate) arch: [u64; 4],
     /// What it is in the middle of that cannot be saved, in words.
     pub(crate) refused: Option<&'static str>,
 }
@@ -233,6 +246,9 @@ impl Frozen {
         // changed by nobody else; what others may change (the nice value, say) is a single word.
         unsafe {
             let restore = bindings::test_tsk_restore_sigmask(task);
+            let mut arch = [0; 4];
+
+            bindings::checkpoint_arch_get_state(task, arch.as_mut_ptr());
 
             Snapshot {
                 comm: comm(self),
@@ -259,6 +275,7 @@ impl Frozen {
                 timer_slack: (*task).timer_slack_ns,
                 default_timer_slack: (*task).default_timer_slack_ns,
                 no_new_privs: bindings::task_no_new_privs(task),
+                arch,
                 refused: self.refused(),
             }
         }
@@ -274,8 +291,6 @@ impl Frozen {
 
             if (*task).flags & (bindings::PF_KTHREAD | bindings::PF_USER_WORKER) != 0 {
                 Some("is a kernel thread")
-            } else if (*task).ptrace != 0 {
-                Some("is traced with ptrace(2)")
             } else if !(*task).io_uring.is_null() {
                 Some("uses io_uring(7)")
             } else if !matches!(

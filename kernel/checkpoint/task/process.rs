@@ -43,8 +43,12 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
 
     if process.stop.stopping {
         return Err(saver.refuse(fmt!(
-            "is to be stopped by a signal, and a thread of it still waits in vfork(2)"
+            "is to be stopped or continued by a signal, and a thread of it still waits in vfork(2), or \
+             for its tracer"
         )));
+    }
+    if process.stop.stopped && !sys::task::is_stop_signal(process.stop.signal.cast_signed()) {
+        return Err(saver.refuse(fmt!("is stopped, and its tracer lets it run")));
     }
     if process.stop.stopped {
         flags |= format::PROCESS_STOPPED;

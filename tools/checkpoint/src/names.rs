@@ -90,6 +90,21 @@ const ATTRIBUTE_FLAGS: Bits = &[
     (task::ATTRIBUTE_FUTEX_SLOTS as u64, "futex_slots"),
 ];
 
+/// `Ptrace::flags`.
+const PTRACE_FLAGS: Bits = &[
+    (task::PTRACE_SEIZED as u64, "seized"),
+    (task::PTRACE_CAPABLE as u64, "capable"),
+    (task::PTRACE_SIGINFO as u64, "siginfo"),
+    (task::PTRACE_SYSCALLS as u64, "syscalls"),
+    (task::PTRACE_EMULATES as u64, "emulates"),
+    (task::PTRACE_STEPS as u64, "steps"),
+    (task::PTRACE_DEQUEUED as u64, "dequeued"),
+    (task::PTRACE_JOINS as u64, "joins"),
+    (task::PTRACE_INTERRUPTED as u64, "interrupted"),
+    (task::PTRACE_NOTIFIES as u64, "notifies"),
+    (task::PTRACE_LISTENS as u64, "listens"),
+];
+
 /// `Pty::flags`.
 pub(crate) const PTY_FLAGS: Bits = &[
     (file::PTY_LOCKED as u64, "locked"),
@@ -236,6 +251,20 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
                 (task::RESTART_CPU, "cpu"),
             ],
         ),
+        ("Ptrace", "stop") => one_of(
+            number,
+            &[
+                (task::STOP_NONE, "none"),
+                (task::STOP_SIGNAL, "signal"),
+                (task::STOP_TRAP, "trap"),
+                (task::STOP_ENTRY, "entry"),
+                (task::STOP_EXIT, "exit"),
+                (task::STOP_CLONE, "clone"),
+                (task::STOP_EXEC, "exec"),
+            ],
+        ),
+        ("Ptrace", "flags") => bits(number, PTRACE_FLAGS),
+        ("Ptrace", "options" | "exit_code") if number != 0 => format!("{number:#x}"),
         ("Process", "flags") => bits(number, PROCESS_FLAGS),
         ("Task", "flags") => bits(number, TASK_FLAGS),
         ("Attributes", "flags") => bits(number, ATTRIBUTE_FLAGS),

@@ -8,9 +8,12 @@
 #include <linux/crc32.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_context.h>
+#include <linux/nospec.h>
 #include <linux/pkeys.h>
 #include <linux/prctl.h>
+#include <linux/ptrace.h>
 #include <asm/fpu/xstate.h>
+#include <asm/syscall.h>
 #include <asm/vdso.h>
 
 /* Address of the vdso's code, or 0. */
@@ -54,6 +57,51 @@ static inline const char *arch_checkpoint_refused(struct task_struct *task)
 	if (test_tsk_thread_flag(task, TIF_NOCPUID))
 		return "may not use CPUID (ARCH_SET_CPUID)";
 	return NULL;
+}
+
+/* What of x86 in how a task is traced cannot be saved; NULL if there is nothing. */
+static inline const char *arch_checkpoint_ptrace_refused(struct task_struct *task)
+{
+	if (test_tsk_thread_flag(task, TIF_BLOCKSTEP))
+		return "is traced block by block (PTRACE_SINGLEBLOCK)";
+	if (task->thread.ptrace_dr7)
+		return "is traced with hardware breakpoints";
+	return NULL;
+}
+
+/* Whether its tracer has the task trap after an instruction. */
+static inline bool arch_checkpoint_is_stepped(struct task_struct *task)
+{
+	return test_tsk_thread_flag(task, TIF_SINGLESTEP);
+}
+
+/* Makes the system call that @regs are at the entry of. */
+static inline void arch_checkpoint_syscall(struct pt_regs *regs)
+{
+	unsigned long nr = syscall_get_nr(current, regs);
+
+	if (nr < NR_syscalls)
+		regs->ax = sys_call_table[array_index_nospec(nr, NR_syscalls)](regs);
+}
+
+/*
+ * What the last exception has left for the handler of its signal, and for a
+ * tracer.
+ */
+static inline void arch_checkpoint_get_state(struct task_struct *task, u64 state[4])
+{
+	state[0] = task->thread.trap_nr;
+	state[1] = task->thread.error_code;
+	state[2] = task->thread.cr2;
+	state[3] = task->thread.virtual_dr6;
+}
+
+static inline void arch_checkpoint_set_state(const u64 state[4])
+{
+	current->thread.trap_nr = state[0];
+	current->thread.error_code = state[1];
+	current->thread.cr2 = state[2];
+	current->thread.virtual_dr6 = state[3];
 }
 
 /* Whether the task may not read the time stamp counter (PR_SET_TSC). */

@@ -27,6 +27,7 @@ use crate::format::task::IntervalTimers;
 use crate::format::task::PosixTimer;
 use crate::format::task::PosixTimers;
 use crate::format::task::Process;
+use crate::format::task::Ptrace;
 use crate::format::task::Regset;
 use crate::format::task::RestartBlock;
 use crate::format::task::SeccompFilter;
@@ -240,6 +241,34 @@ fn check_timer(timer: &PosixTimer) -> Result<()> {
         return Err("it runs, and has expired".into());
     }
     Ok(())
+}
+
+impl Kind for Ptrace {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("task", self.task, &[Task::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let infos = u32::from(self.flags & task::PTRACE_SIGINFO != 0);
+        let info = tail.list::<[u8; task::SIGINFO_SIZE]>(infos, "siginfo")?;
+        Ok(vec![("siginfo", list(info))])
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, (task::PTRACE_LISTENS << 1) - 1)?;
+        if self.tracer <= 0 {
+            return Err(format!("tracer {} is impossible", self.tracer));
+        }
+        if self.stop > task::STOP_EXEC {
+            return Err(format!("stop {} is not known", self.stop));
+        }
+        if self.stop == task::STOP_NONE && (self.exit_code != 0 || self.message != 0) {
+            return Err("it is not stopped, and there is something to wait for".into());
+        }
+        Ok(())
+    }
 }
 
 impl Kind for Attributes {

@@ -50,6 +50,7 @@ static const struct {
 	{ "status", "Tgid:", "the last of NStgid has it" },
 	{ "status", "Pid:", "the last of NSpid has it" },
 	{ "status", "PPid:", "is compared as parent" },
+	{ "status", "TracerPid:", "a number of the reader; ptrace.c asks the tracer" },
 	{ "status", "FDSize:", "room, not content" },
 	{ "status", "State:", "frozen, both times" },
 	{ "status", "SigQ:", "counts the signals of all processes of a user" },

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tasks that trace others with ptrace(2).
+//!
+//! C source: `kernel/ptrace.c`, `ptrace_stop()` in `kernel/signal.c`
+
+use super::freeze::Frozen;
+use super::signal::SigInfo;
+use super::task::TaskRef;
+use crate::format::task::SIGINFO_SIZE;
+use core::ptr::NonNull;
+use kernel::bindings;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use kernel::str::CStr;
+use kernel::sync::aref::ARef;
+use kernel::task::Task;
+use kernel::time::delay::fsleep;
+use kernel::time::Delta;
+
+/// How a task is traced, and the stop that it is in.
+pub(crate) use bindings::checkpoint_ptrace as State;
+
+/// See [`get`].
+pub(crate) struct Traced {
+    /// Who traces it.
+    pub(crate) tracer: TaskRef,
+    /// How.
+    pub(crate) state: State,
+    /// The siginfo of its stop, if the state says that there is one.
+    pub(crate) info: SigInfo,
+}
+
+impl Traced {
+    /// What cannot be saved, in words.
+    pub(crate) fn refused(&self) -> Option<&'static str> {
+        if self.state.refused.is_null() {
+            return None;
+        }
+        // SAFETY: The helper gives a string literal, which lives forever, or null.
+        let sentence = unsafe { CStr::from_char_ptr(self.state.refused) };
+
+        sentence.to_str().ok()
+    }
+}
+
+/// How a task is traced, if it is.
+pub(crate) fn get(task: &Frozen) -> Option<Traced> {
+    let mut state = State::default();
+    let mut info = [0; SIGINFO_SIZE];
+
+    // SAFETY: The task is referenced; the helper looks under the locks, has room for a siginfo, and
+    // takes a reference to what it gives.
+    let tracer = NonNull::new(unsafe {
+        bindings::checkpoint_ptrace_get(
+            task.as_ptr(),
+            &raw mut state,
+            (&raw mut info).cast::<bindings::siginfo_t>(),
+        )
+    })?;
+
+    Some(Traced {
+        // SAFETY: The reference that the helper took now belongs to the `ARef`.
+        tracer: unsafe { ARef::from_raw(tracer.cast()) },
+        state,
+        info,
+    })
+}
+
+/// Whether the task traces others and is traced itself.
+pub(crate) fn nests(task: &Task) -> bool {
+    // SAFETY: The task is referenced; the helper looks at single words.
+    unsafe { bindings::checkpoint_ptrace_nests(task.as_ptr()) }
+}
+
+/// Has one task of a restart trace another, of another process. `ESRCH`: one of them has been
+/// killed; `EPERM`: neither has the rights that the tracer is to have had.
+pub(crate) fn attach(task: &Task, tracer: &Task, state: &State) -> Result {
+    // SAFETY: Both tasks are referenced; the helper works under the lock of the task list.
+    to_result(unsafe {
+        bindings::checkpoint_ptrace_attach(task.as_ptr(), tracer.as_ptr(), &raw const *state)
+    })
+}
+
+/// Waits until a task of a restart has stopped for its tracer. `ESRCH`: it has been killed, or
+/// `has_failed` says that it never comes to that; `EINTR`: a signal came first.
+pub(crate) fn wait_stopped(task: &Task, has_failed: impl Fn() -> bool) -> Result {
+    // SAFETY: The task is referenced; the helper reads a single word.
+    while !unsafe { bindings::checkpoint_is_traced(task.as_ptr()) } {
+        if super::task::exit_state(task) != 0 || has_failed() {
+            return Err(ESRCH);
+        }
+        if super::task::current().signal_pending() {
+            return Err(EINTR);
+        }
+        fsleep(Delta::from_micros(20));
+    }
+    Ok(())
+}
+
+/// Sets what a task of a restart does when it goes on. If it is stopped, also what its tracer finds,
+/// and its mask of signals.
+pub(crate) fn set(task: &Task, state: &State, info: &SigInfo, blocked: u64) {
+    // SAFETY: The task is referenced; the helper works under the lock and reads a siginfo.
+    unsafe {
+        bindings::checkpoint_ptrace_set(
+            task.as_ptr(),
+            &raw const *state,
+            (&raw const *info).cast::<bindings::siginfo_t>(),
+            &raw const blocked,
+        );
+    }
+}
+
+/// Has the running task stop for its tracer when it looks at its signals, as if there was one.
+pub(crate) fn stop_at_signal() -> Result {
+    // SAFETY: The function works on the running task.
+    to_result(unsafe { bindings::checkpoint_signal_stop() })
+}
+
+/// A stop in the middle of the kernel, or on the way to user space.
+pub(crate) struct Stop(State);
+
+impl Stop {
+    /// The stop that `state` tells of, which is none at a signal.
+    pub(crate) fn new(state: State) -> Self {
+        Self(state)
+    }
+
+    /// Stops the running task, and does what is left of its system call when the tracer lets it go
+    /// on.
+    pub(crate) fn enter(self) {
+        // SAFETY: The helper works on the running task, which holds nothing.
+        unsafe { bindings::checkpoint_ptrace_stop_again(&raw const self.0) };
+    }
+}
+
+// SAFETY: The only pointer is to a constant, and not followed.
+unsafe impl Send for Stop {}

@@ -1,0 +1,993 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Tasks that are traced with ptrace() by others of the tree. */
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+
+#include "cr.h"
+
+#define EVENT_STOP	(PTRACE_EVENT_STOP << 8)
+
+#ifndef TRAP_TRACE
+#define TRAP_TRACE	2
+#endif
+
+/* What the traced task tells. */
+struct tracee {
+	int loops;
+	int handled;		/* signals that came to a handler, */
+	siginfo_t info;		/* the last of them, */
+	greg_t fault[3];	/* and of which exception it tells */
+	int result;		/* of a system call */
+	int go;
+	int tid;
+	int tracer;
+	int order, done, status;	/* what another tracer is to do */
+};
+
+static struct tracee *w;
+static pid_t pid;
+
+static void handler(int sig, siginfo_t *info, void *context)
+{
+	w->info = *info;
+	cr_set(&w->handled, w->handled + 1);
+}
+
+static void handle(int sig)
+{
+	struct sigaction act = { .sa_sigaction = handler,
+				 .sa_flags = SA_SIGINFO };
+
+	NEED(!sigaction(sig, &act, NULL));
+}
+
+static void start(void (*fn)(void *))
+{
+	w = cr_shared(sizeof(*w));
+	pid = cr_fork(fn, NULL);
+}
+
+/* The status that waitpid() is to give, in the shape of its upper half. */
+static void stops(pid_t task, int code)
+{
+	int status = 0;
+
+	CHECK_EQ(waitpid(task, &status, __WALL), task);
+	CHECK_EQ(status >> 8, code);
+	CHECK_EQ(status & 0xff, 0x7f);
+}
+
+static void nothing_to_wait_for(pid_t task)
+{
+	CHECK_EQ(waitpid(task, NULL, __WALL | WNOHANG), 0);
+}
+
+static void goes_on(int request, pid_t task, int sig)
+{
+	CHECK_EQ(ptrace(request, task, 0, sig), 0);
+}
+
+static siginfo_t siginfo(pid_t task)
+{
+	siginfo_t info = { };
+
+	CHECK_EQ(ptrace(PTRACE_GETSIGINFO, task, 0, &info), 0);
+	return info;
+}
+
+static unsigned long message(pid_t task)
+{
+	unsigned long message = 0;
+
+	CHECK_EQ(ptrace(PTRACE_GETEVENTMSG, task, 0, &message), 0);
+	return message;
+}
+
+static void loops(void)
+{
+	int before = cr_get(&w->loops), n;
+
+	for (n = 0; n < 2000 && cr_get(&w->loops) == before; n++)
+		cr_msleep(2);
+	CHECK(cr_get(&w->loops) != before);
+}
+
+static void stands(void)
+{
+	int before = cr_get(&w->loops);
+
+	cr_msleep(20);
+	CHECK_EQ(cr_get(&w->loops), before);
+}
+
+static void loop_main(void *arg)
+{
+	handle(SIGUSR1);
+	for (;;) {
+		cr_set(&w->loops, cr_get(&w->loops) + 1);
+		cr_msleep(1);
+	}
+}
+
+/* Stops at a signal, over and over. */
+static void queue_main(void *arg)
+{
+	union sigval value = { };
+
+	handle(SIGUSR1);
+	handle(SIGUSR2);
+	NEED(!ptrace(PTRACE_TRACEME, 0, 0, 0));
+	for (;;) {
+		value.sival_int++;
+		NEED(!sigqueue(getpid(), SIGUSR1, value));
+		cr_set(&w->loops, value.sival_int);
+	}
+}
+
+static void at_signal(void)
+{
+	siginfo_t info = siginfo(pid);
+
+	CHECK_EQ(info.si_signo, SIGUSR1);
+	CHECK_EQ(info.si_code, SI_QUEUE);
+	CHECK_EQ(info.si_value.sival_int, cr_get(&w->loops) + 1);
+	CHECK_EQ(info.si_pid, pid);
+	CHECK_EQ(message(pid), 0);
+}
+
+static void signal_setup(void)
+{
+	start(queue_main);
+	stops(pid, SIGUSR1);
+}
+
+static void signal_check(enum cr_phase phase)
+{
+	int before = w->handled;
+
+	nothing_to_wait_for(pid);
+	at_signal();
+	goes_on(PTRACE_CONT, pid, SIGUSR1);
+	stops(pid, SIGUSR1);
+	CHECK_EQ(w->handled, before + 1);
+	CHECK_EQ(w->info.si_code, SI_QUEUE);
+	CHECK_EQ(w->info.si_value.sival_int, w->loops);
+	at_signal();
+}
+
+static void dropped_check(enum cr_phase phase)
+{
+	int before = w->handled;
+
+	at_signal();
+	goes_on(PTRACE_CONT, pid, 0);
+	stops(pid, SIGUSR1);
+	CHECK_EQ(w->handled, before);
+	at_signal();
+}
+
+static void other_check(enum cr_phase phase)
+{
+	int before = w->handled;
+
+	at_signal();
+	goes_on(PTRACE_CONT, pid, SIGUSR2);
+	stops(pid, SIGUSR1);
+	CHECK_EQ(w->handled, before + 1);
+	CHECK_EQ(w->info.si_signo, SIGUSR2);
+	CHECK_EQ(w->info.si_code, SI_USER);
+	CHECK_EQ(w->info.si_pid, getpid());
+}
+
+/* The tracer has changed what is delivered, and another one waits behind it. */
+static void change(void)
+{
+	siginfo_t info = siginfo(pid);
+
+	info.si_value.sival_int = -5;
+	CHECK_EQ(ptrace(PTRACE_SETSIGINFO, pid, 0, &info), 0);
+	CHECK_EQ(kill(pid, SIGTRAP), 0);
+}
+
+static void changed_setup(void)
+{
+	signal_setup();
+	change();
+}
+
+static void changed_check(enum cr_phase phase)
+{
+	int before = w->handled;
+
+	CHECK_EQ(siginfo(pid).si_value.sival_int, -5);
+	goes_on(PTRACE_CONT, pid, SIGUSR1);
+	stops(pid, SIGTRAP);
+	CHECK_EQ(siginfo(pid).si_code, SI_USER);
+	CHECK_EQ(siginfo(pid).si_pid, getpid());
+	/* The handler is set up, and has not begun. */
+	CHECK_EQ(w->handled, before);
+	goes_on(PTRACE_CONT, pid, 0);
+	stops(pid, SIGUSR1);
+	CHECK_EQ(w->handled, before + 1);
+	CHECK_EQ(w->info.si_value.sival_int, -5);
+	at_signal();
+	change();
+}
+
+static void await_stop(void)
+{
+	siginfo_t info = { };
+
+	CHECK_EQ(waitid(P_PID, pid, &info, WSTOPPED | WNOWAIT), 0);
+	CHECK_EQ(info.si_pid, pid);
+	CHECK_EQ(info.si_code, CLD_TRAPPED);
+	CHECK_EQ(info.si_status, SIGUSR1);
+}
+
+static void unwaited_setup(void)
+{
+	start(queue_main);
+	await_stop();
+}
+
+static void unwaited_check(enum cr_phase phase)
+{
+	await_stop();
+	stops(pid, SIGUSR1);
+	at_signal();
+	goes_on(PTRACE_CONT, pid, SIGUSR1);
+	await_stop();
+}
+
+/* The mask is the tracer's as well while a task is stopped. */
+static void blocked_check(enum cr_phase phase)
+{
+	unsigned long mask = 0, usr1 = 1UL << (SIGUSR1 - 1);
+	int before = w->handled;
+
+	CHECK_EQ(ptrace(PTRACE_GETSIGMASK, pid, sizeof(mask), &mask), 0);
+	CHECK_EQ(mask, phase == CR_BEFORE ? 0 : usr1);
+	if (phase == CR_BEFORE) {
+		CHECK_EQ(ptrace(PTRACE_SETSIGMASK, pid, sizeof(usr1), &usr1), 0);
+		return;
+	}
+	/* It is blocked when it is to be delivered, and stays pending. */
+	mask = 0;
+	CHECK_EQ(ptrace(PTRACE_SETSIGMASK, pid, sizeof(mask), &mask), 0);
+	goes_on(PTRACE_CONT, pid, SIGUSR1);
+	stops(pid, SIGUSR1);
+	CHECK_EQ(w->handled, before + 1);
+	CHECK_EQ(ptrace(PTRACE_SETSIGMASK, pid, sizeof(usr1), &usr1), 0);
+}
+
+static void seize(pid_t task, long options)
+{
+	NEED(!ptrace(PTRACE_SEIZE, task, 0, options));
+}
+
+static void interrupt(pid_t task)
+{
+	CHECK_EQ(ptrace(PTRACE_INTERRUPT, task, 0, 0), 0);
+	stops(task, SIGTRAP | EVENT_STOP);
+}
+
+static void running_setup(void)
+{
+	start(loop_main);
+	loops();
+	seize(pid, 0);
+}
+
+static void running_check(enum cr_phase phase)
+{
+	int before = w->handled;
+
+	nothing_to_wait_for(pid);
+	loops();
+	CHECK_EQ(kill(pid, SIGUSR1), 0);
+	stops(pid, SIGUSR1);
+	CHECK_EQ(siginfo(pid).si_pid, getpid());
+	goes_on(PTRACE_CONT, pid, SIGUSR1);
+	cr_await(&w->handled, before + 1);
+	interrupt(pid);
+	goes_on(PTRACE_CONT, pid, 0);
+}
+
+static void interrupted_setup(void)
+{
+	running_setup();
+	interrupt(pid);
+}
+
+static void interrupted_check(enum cr_phase phase)
+{
+	siginfo_t info = siginfo(pid);
+
+	nothing_to_wait_for(pid);
+	stands();
+	CHECK_EQ(info.si_code, SIGTRAP | EVENT_STOP);
+	CHECK_EQ(info.si_pid, pid);
+	goes_on(PTRACE_CONT, pid, 0);
+	loops();
+	interrupt(pid);
+}
+
+/* Another stop follows the one that the task is in. */
+static void again_setup(void)
+{
+	interrupted_setup();
+	NEED(!ptrace(PTRACE_INTERRUPT, pid, 0, 0));
+}
+
+static void again_check(enum cr_phase phase)
+{
+	nothing_to_wait_for(pid);
+	stands();
+	goes_on(PTRACE_CONT, pid, 0);
+	stops(pid, SIGTRAP | EVENT_STOP);
+	stands();
+	CHECK_EQ(ptrace(PTRACE_INTERRUPT, pid, 0, 0), 0);
+}
+
+static void stop_by_signal(void)
+{
+	CHECK_EQ(kill(pid, SIGSTOP), 0);
+	stops(pid, SIGSTOP);
+	goes_on(PTRACE_CONT, pid, SIGSTOP);
+	stops(pid, SIGSTOP | EVENT_STOP);
+}
+
+static void resume_by_signal(void)
+{
+	CHECK_EQ(kill(pid, SIGCONT), 0);
+	stops(pid, SIGTRAP | EVENT_STOP);
+	goes_on(PTRACE_CONT, pid, 0);
+	stops(pid, SIGCONT);
+	goes_on(PTRACE_CONT, pid, SIGCONT);
+	loops();
+}
+
+static void listen_setup(void)
+{
+	running_setup();
+	stop_by_signal();
+	NEED(!ptrace(PTRACE_LISTEN, pid, 0, 0));
+}
+
+static void listen_check(enum cr_phase phase)
+{
+	nothing_to_wait_for(pid);
+	stands();
+	CHECK_EQ(ptrace(PTRACE_GETEVENTMSG, pid, 0, &w->go), -1);
+	CHECK_EQ(errno, ESRCH);
+	resume_by_signal();
+	stop_by_signal();
+	CHECK_EQ(ptrace(PTRACE_LISTEN, pid, 0, 0), 0);
+}
+
+static void group_setup(void)
+{
+	running_setup();
+	stop_by_signal();
+}
+
+static void group_check(enum cr_phase phase)
+{
+	nothing_to_wait_for(pid);
+	stands();
+	CHECK_EQ(siginfo(pid).si_signo, SIGSTOP);
+	/* The tracer lets it run, though its process is stopped. */
+	goes_on(PTRACE_CONT, pid, 0);
+	loops();
+	CHECK_EQ(ptrace(PTRACE_INTERRUPT, pid, 0, 0), 0);
+	stops(pid, SIGSTOP | EVENT_STOP);
+}
+
+static void group_running_setup(void)
+{
+	group_setup();
+	goes_on(PTRACE_CONT, pid, 0);
+}
+
+static void group_running_check(enum cr_phase phase)
+{
+	loops();
+	CHECK_EQ(ptrace(PTRACE_INTERRUPT, pid, 0, 0), 0);
+	stops(pid, SIGSTOP | EVENT_STOP);
+	goes_on(PTRACE_CONT, pid, 0);
+	loops();
+}
+
+/* Without PTRACE_SEIZE there is no siginfo. */
+static void old_group_setup(void)
+{
+	int status;
+
+	start(loop_main);
+	loops();
+	NEED(!ptrace(PTRACE_ATTACH, pid, 0, 0));
+	NEED(waitpid(pid, &status, 0) == pid);
+	goes_on(PTRACE_CONT, pid, SIGSTOP);
+	stops(pid, SIGSTOP);
+}
+
+static void old_group_check(enum cr_phase phase)
+{
+	siginfo_t info;
+
+	nothing_to_wait_for(pid);
+	stands();
+	CHECK_EQ(ptrace(PTRACE_GETSIGINFO, pid, 0, &info), -1);
+	CHECK_EQ(errno, EINVAL);
+	goes_on(PTRACE_CONT, pid, 0);
+	loops();
+	CHECK_EQ(kill(pid, SIGCONT), 0);
+	stops(pid, SIGCONT);
+	goes_on(PTRACE_CONT, pid, 0);
+	CHECK_EQ(kill(pid, SIGSTOP), 0);
+	stops(pid, SIGSTOP);
+	goes_on(PTRACE_CONT, pid, SIGSTOP);
+	stops(pid, SIGSTOP);
+}
+
+/* System calls */
+static void call_main(void *arg)
+{
+	NEED(!ptrace(PTRACE_TRACEME, 0, 0, 0));
+	raise(SIGSTOP);
+	for (;;) {
+		w->result = syscall(SYS_getpgid, 0);
+		cr_set(&w->loops, cr_get(&w->loops) + 1);
+	}
+}
+
+static struct __ptrace_syscall_info call_info(void)
+{
+	struct __ptrace_syscall_info info = { };
+
+	CHECK(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) > 0);
+	return info;
+}
+
+static void next_call_stop(void)
+{
+	goes_on(PTRACE_SYSCALL, pid, 0);
+	stops(pid, SIGTRAP | 0x80);
+}
+
+static void at_entry(void)
+{
+	struct __ptrace_syscall_info info = call_info();
+
+	CHECK_EQ(info.op, PTRACE_SYSCALL_INFO_ENTRY);
+	CHECK_EQ(info.entry.nr, SYS_getpgid);
+	CHECK_EQ(info.entry.args[0], 0);
+}
+
+static void at_exit_of(long value)
+{
+	struct __ptrace_syscall_info info = call_info();
+
+	CHECK_EQ(info.op, PTRACE_SYSCALL_INFO_EXIT);
+	CHECK_EQ(info.exit.rval, value);
+}
+
+static void entry_setup(void)
+{
+	start(call_main);
+	stops(pid, SIGSTOP);
+	NEED(!ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD));
+	next_call_stop();
+	at_entry();
+}
+
+static void entry_check(enum cr_phase phase)
+{
+	int before = w->loops;
+
+	nothing_to_wait_for(pid);
+	at_entry();
+	next_call_stop();
+	at_exit_of(getpgid(0));
+	next_call_stop();
+	at_entry();
+	CHECK_EQ(w->loops, before + 1);
+	CHECK_EQ(w->result, getpgid(0));
+}
+
+/* The tracer has put no call in its place, or another. */
+static void entry_canceled_check(enum cr_phase phase)
+{
+	struct user_regs_struct regs;
+
+	if (phase != CR_BEFORE) {
+		next_call_stop();
+		at_exit_of(77);
+		next_call_stop();
+		CHECK_EQ(w->result, 77);
+	}
+	at_entry();
+	CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &regs), 0);
+	regs.orig_rax = -1;
+	regs.rax = 77;
+	CHECK_EQ(ptrace(PTRACE_SETREGS, pid, 0, &regs), 0);
+}
+
+static void entry_replaced_check(enum cr_phase phase)
+{
+	struct user_regs_struct regs;
+
+	if (phase != CR_BEFORE) {
+		next_call_stop();
+		at_exit_of(getpid());
+		next_call_stop();
+		CHECK_EQ(w->result, getpid());
+	}
+	at_entry();
+	CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &regs), 0);
+	regs.orig_rax = SYS_getppid;
+	CHECK_EQ(ptrace(PTRACE_SETREGS, pid, 0, &regs), 0);
+}
+
+static void exit_setup(void)
+{
+	entry_setup();
+	next_call_stop();
+}
+
+static void exit_check(enum cr_phase phase)
+{
+	nothing_to_wait_for(pid);
+	at_exit_of(getpgid(0));
+	next_call_stop();
+	at_entry();
+	next_call_stop();
+}
+
+/* A tracee that runs, and whose next call is reported */
+static void reported_main(void *arg)
+{
+	cr_set(&w->loops, 1);
+	for (;;) {
+		while (!cr_get(&w->go))
+			;
+		cr_set(&w->go, 0);
+		w->result = syscall(SYS_getpgid, 0);
+		cr_set(&w->loops, cr_get(&w->loops) + 1);
+	}
+}
+
+static void reported_setup(void)
+{
+	start(reported_main);
+	cr_await(&w->loops, 1);
+	seize(pid, PTRACE_O_TRACESYSGOOD);
+	interrupt(pid);
+	goes_on(PTRACE_SYSCALL, pid, 0);
+}
+
+static void reported_check(enum cr_phase phase)
+{
+	int before = w->loops;
+
+	nothing_to_wait_for(pid);
+	cr_set(&w->go, 1);
+	stops(pid, SIGTRAP | 0x80);
+	at_entry();
+	next_call_stop();
+	at_exit_of(getpgid(0));
+	goes_on(PTRACE_SYSCALL, pid, 0);
+	cr_await(&w->loops, before + 1);
+}
+
+/* Events */
+static void fork_main(void *arg)
+{
+	pid_t child;
+
+	NEED(!ptrace(PTRACE_TRACEME, 0, 0, 0));
+	raise(SIGSTOP);
+	for (;;) {
+		child = fork();
+		if (!child)
+			_exit(7);
+		w->tid = child;
+		w->status = 0;
+		waitpid(child, &w->status, 0);
+		cr_set(&w->loops, cr_get(&w->loops) + 1);
+	}
+}
+
+static void at_fork(void)
+{
+	CHECK_EQ(siginfo(pid).si_code, SIGTRAP | PTRACE_EVENT_FORK << 8);
+	CHECK_EQ(siginfo(message(pid)).si_signo, SIGSTOP);
+}
+
+static void await_fork(void)
+{
+	stops(pid, SIGTRAP | PTRACE_EVENT_FORK << 8);
+	stops(message(pid), SIGSTOP);
+	at_fork();
+}
+
+static void fork_setup(void)
+{
+	start(fork_main);
+	stops(pid, SIGSTOP);
+	NEED(!ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACEFORK));
+	goes_on(PTRACE_CONT, pid, 0);
+	await_fork();
+}
+
+static void fork_check(enum cr_phase phase)
+{
+	pid_t child = message(pid);
+	int status;
+
+	at_fork();
+	nothing_to_wait_for(pid);
+	goes_on(PTRACE_CONT, child, 0);
+	CHECK_EQ(waitpid(child, &status, __WALL), child);
+	CHECK_EQ(status, 7 << 8);
+	goes_on(PTRACE_CONT, pid, 0);
+	/* Its child has ended: the parent is told now. */
+	stops(pid, SIGCHLD);
+	goes_on(PTRACE_CONT, pid, 0);
+	await_fork();
+	CHECK_EQ(w->tid, child);
+	CHECK_EQ(w->status, 7 << 8);
+}
+
+static void exec_again(int n)
+{
+	char number[16];
+	char * const argv[] = { "ptrace", "--again", number, NULL };
+
+	snprintf(number, sizeof(number), "%d", n);
+	execv("/proc/self/exe", argv);
+	_exit(1);
+}
+
+static void exec_main(void *arg)
+{
+	NEED(!ptrace(PTRACE_TRACEME, 0, 0, 0));
+	raise(SIGSTOP);
+	exec_again(0);
+}
+
+/* What the new program was told, which its stack begins with. */
+static int exec_number(void)
+{
+	struct user_regs_struct regs;
+	char number[sizeof(long) + 1] = "";
+	long word;
+
+	CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &regs), 0);
+	word = ptrace(PTRACE_PEEKDATA, pid, regs.rsp + 3 * sizeof(long), 0);
+	word = ptrace(PTRACE_PEEKDATA, pid, word, 0);
+	memcpy(number, &word, sizeof(word));
+	return atoi(number);
+}
+
+static void exec_setup(void)
+{
+	start(exec_main);
+	stops(pid, SIGSTOP);
+	NEED(!ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACEEXEC));
+	goes_on(PTRACE_CONT, pid, 0);
+	stops(pid, SIGTRAP | PTRACE_EVENT_EXEC << 8);
+}
+
+static void exec_check(enum cr_phase phase)
+{
+	int n = exec_number();
+
+	CHECK_EQ(message(pid), pid);
+	goes_on(PTRACE_CONT, pid, 0);
+	stops(pid, SIGTRAP | PTRACE_EVENT_EXEC << 8);
+	CHECK_EQ(exec_number(), n + 1);
+}
+
+/* What an exception has left for the handler comes there, by way of the tracer. */
+static sigjmp_buf back;
+
+static void fault_handler(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	w->info = *info;
+	w->fault[0] = uc->uc_mcontext.gregs[REG_CR2];
+	w->fault[1] = uc->uc_mcontext.gregs[REG_ERR];
+	w->fault[2] = uc->uc_mcontext.gregs[REG_TRAPNO];
+	siglongjmp(back, 1);
+}
+
+static void fault_main(void *arg)
+{
+	struct sigaction act = { .sa_sigaction = fault_handler,
+				 .sa_flags = SA_SIGINFO };
+
+	NEED(!sigaction(SIGSEGV, &act, NULL));
+	NEED(!ptrace(PTRACE_TRACEME, 0, 0, 0));
+	sigsetjmp(back, 1);
+	cr_set(&w->loops, cr_get(&w->loops) + 1);
+	cr_set((int *)0x123000, 1);
+}
+
+static void fault_setup(void)
+{
+	start(fault_main);
+	stops(pid, SIGSEGV);
+}
+
+static void fault_check(enum cr_phase phase)
+{
+	int before = w->loops;
+
+	CHECK_EQ(siginfo(pid).si_addr, 0x123000);
+	memset(w->fault, 0, sizeof(w->fault));
+	goes_on(PTRACE_CONT, pid, SIGSEGV);
+	stops(pid, SIGSEGV);
+	CHECK_EQ(w->loops, before + 1);
+	CHECK_EQ(w->fault[0], 0x123000);
+	CHECK_EQ(w->fault[1], 6);	/* a write by the user, no page */
+	CHECK_EQ(w->fault[2], 14);
+}
+
+static unsigned long dr6(void)
+{
+	return ptrace(PTRACE_PEEKUSER, pid,
+		      offsetof(struct user, u_debugreg[6]), 0);
+}
+
+static void spin_main(void *arg)
+{
+	for (;;)
+		cr_set(&w->loops, cr_get(&w->loops) + 1);
+}
+
+static void step(void)
+{
+	goes_on(PTRACE_SINGLESTEP, pid, 0);
+	stops(pid, SIGTRAP);
+}
+
+static void step_setup(void)
+{
+	start(spin_main);
+	loops();
+	seize(pid, 0);
+	interrupt(pid);
+	step();
+}
+
+static void step_check(enum cr_phase phase)
+{
+	struct user_regs_struct was, is;
+
+	CHECK_EQ(siginfo(pid).si_code, TRAP_TRACE);
+	CHECK_EQ(dr6() & 0x4000, 0x4000);
+	CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &was), 0);
+	CHECK_EQ(was.eflags & 0x100, 0);
+	step();
+	CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &is), 0);
+	CHECK(is.rip != was.rip);
+	CHECK_EQ(siginfo(pid).si_addr, is.rip);
+	goes_on(PTRACE_CONT, pid, 0);
+	loops();
+	interrupt(pid);
+	step();
+}
+
+/* A tracer that is not the parent, and does what it is told */
+enum { INTERRUPT = 1, REAP };
+
+static void trace_main(void *arg)
+{
+	siginfo_t info;
+	int order;
+
+	NEED(!ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_EXITKILL));
+	cr_set(&w->go, 1);
+	if (arg)
+		NEED(!waitid(P_PID, pid, &info, WEXITED | WNOWAIT));
+	cr_set(&w->go, 2);
+	for (;;) {
+		while (!(order = cr_get(&w->order)))
+			cr_msleep(1);
+		cr_set(&w->order, 0);
+		if (order == INTERRUPT)
+			interrupt(pid);
+		else if (waitpid(pid, &w->status, __WALL) != pid)
+			w->status = -1;
+		if (order == INTERRUPT)
+			goes_on(PTRACE_CONT, pid, 0);
+		cr_set(&w->done, w->done + 1);
+	}
+}
+
+static void tell(int order)
+{
+	int before = w->done;
+
+	cr_set(&w->order, order);
+	cr_await(&w->done, before + 1);
+}
+
+static void end_tracer(void)
+{
+	CHECK_EQ(kill(w->tracer, SIGKILL), 0);
+	CHECK_EQ(waitpid(w->tracer, NULL, 0), w->tracer);
+}
+
+static void sibling_setup(void)
+{
+	start(loop_main);
+	loops();
+	w->tracer = cr_fork(trace_main, NULL);
+	cr_await(&w->go, 2);
+}
+
+/* The option is kept: when the tracer ends, so does the tracee. */
+static void sibling_check(enum cr_phase phase)
+{
+	int status;
+
+	loops();
+	tell(INTERRUPT);
+	loops();
+	end_tracer();
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, SIGKILL);
+	sibling_setup();
+}
+
+static void wait_and_exit(void *arg)
+{
+	while (!cr_get(&w->go))
+		cr_msleep(1);
+	_exit(5);
+}
+
+static void zombie_setup(void)
+{
+	start(wait_and_exit);
+	w->tracer = cr_fork(trace_main, w);
+	cr_await(&w->go, 2);
+}
+
+/* The parent can wait for it when the tracer has. */
+static void zombie_check(enum cr_phase phase)
+{
+	CHECK_EQ(waitpid(pid, NULL, WNOHANG), 0);
+	tell(REAP);
+	CHECK_EQ(w->status, 5 << 8);
+	cr_reap(pid, 5);
+	end_tracer();
+	zombie_setup();
+}
+
+/* A process that has left the tree is traced from inside. */
+static void orphan_main(void *arg)
+{
+	if (!fork()) {
+		w->tid = getpid();
+		loop_main(NULL);
+	}
+}
+
+static void outside_setup(void)
+{
+	start(orphan_main);
+	cr_reap(pid, 0);
+	loops();
+	seize(w->tid, PTRACE_O_EXITKILL);
+}
+
+static void outside_check(enum cr_phase phase)
+{
+	loops();
+	interrupt(w->tid);
+	goes_on(PTRACE_CONT, w->tid, 0);
+}
+
+/* A thread that is traced while the other one is not */
+static void *thread_main(void *arg)
+{
+	w->tid = gettid();
+	loop_main(NULL);
+	return NULL;
+}
+
+static void threads_main(void *arg)
+{
+	pthread_t thread;
+
+	NEED(!pthread_create(&thread, NULL, thread_main, NULL));
+	for (;;) {
+		cr_set(&w->result, cr_get(&w->result) + 1);
+		cr_msleep(1);
+	}
+}
+
+static void thread_setup(void)
+{
+	start(threads_main);
+	loops();
+	seize(w->tid, 0);
+	interrupt(w->tid);
+}
+
+static void thread_check(enum cr_phase phase)
+{
+	int before = cr_get(&w->result), n;
+
+	stands();
+	for (n = 0; n < 2000 && cr_get(&w->result) == before; n++)
+		cr_msleep(2);
+	CHECK(cr_get(&w->result) != before);
+	CHECK_EQ(ptrace(PTRACE_INTERRUPT, pid, 0, 0), -1);
+	CHECK_EQ(errno, ESRCH);
+	goes_on(PTRACE_CONT, w->tid, 0);
+	loops();
+	interrupt(w->tid);
+}
+
+/* SIGKILL ends every stop. */
+static void killed_check(enum cr_phase phase)
+{
+	int status;
+
+	CHECK_EQ(kill(pid, SIGKILL), 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, SIGKILL);
+	entry_setup();
+}
+
+static const struct cr_scenario scenarios[] = {
+	{ "ptrace.signal", CR_TREE, signal_setup, signal_check },
+	{ "ptrace.signal_dropped", CR_TREE, signal_setup, dropped_check },
+	{ "ptrace.signal_replaced", CR_TREE, signal_setup, other_check },
+	{ "ptrace.signal_changed", CR_TREE, changed_setup, changed_check },
+	{ "ptrace.signal_unwaited", CR_TREE, unwaited_setup, unwaited_check },
+	{ "ptrace.signal_mask", CR_TREE, signal_setup, blocked_check },
+	{ "ptrace.running", CR_TREE, running_setup, running_check },
+	{ "ptrace.interrupted", CR_TREE, interrupted_setup, interrupted_check },
+	{ "ptrace.interrupted_twice", CR_TREE, again_setup, again_check },
+	{ "ptrace.listen", CR_TREE, listen_setup, listen_check },
+	{ "ptrace.group_stop", CR_TREE, group_setup, group_check },
+	{ "ptrace.group_stop_running", CR_TREE, group_running_setup,
+	  group_running_check },
+	{ "ptrace.group_stop_attached", CR_TREE, old_group_setup,
+	  old_group_check },
+	{ "ptrace.entry", CR_TREE, entry_setup, entry_check },
+	{ "ptrace.entry_replaced", CR_TREE, entry_setup, entry_replaced_check },
+	{ "ptrace.entry_canceled", CR_TREE, entry_setup, entry_canceled_check },
+	{ "ptrace.entry_killed", CR_TREE, entry_setup, killed_check },
+	{ "ptrace.exit", CR_TREE, exit_setup, exit_check },
+	{ "ptrace.syscalls", CR_TREE, reported_setup, reported_check },
+	{ "ptrace.fork", CR_TREE, fork_setup, fork_check },
+	{ "ptrace.exec", CR_TREE, exec_setup, exec_check },
+	{ "ptrace.fault", CR_TREE, fault_setup, fault_check },
+	{ "ptrace.step", CR_TREE, step_setup, step_check },
+	{ "ptrace.sibling", CR_TREE, sibling_setup, sibling_check },
+	{ "ptrace.zombie", CR_TREE, zombie_setup, zombie_check },
+	{ "ptrace.thread", CR_TREE, thread_setup, thread_check },
+	{ "ptrace.outside", CR_SUBTREE, outside_setup, outside_check,
+	  CR_REFUSED, "that is not in the tree" },
+};
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "--again"))
+		exec_again(atoi(argv[2]) + 1);
+	return cr_main(argc, argv, scenarios, ARRAY_SIZE(scenarios));
+}
