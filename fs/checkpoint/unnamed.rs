@@ -112,6 +112,9 @@ fn save_object(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     })?;
     let is_memfd = unnamed::is_memfd(file);
 
+    if sys::file::has_numa_policy(file) {
+        return Err(refuse("it has a NUMA policy (mbind(2))"));
+    }
     if state.nlink != 0 {
         return Err(refuse("it has been deleted, but has another name"));
     }

@@ -26,6 +26,9 @@ pub(super) fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     if let Some(number) = saver.objects.refer(Class::Shmem, key) {
         return Ok(number);
     }
+    if sys::file::has_numa_policy(file) {
+        return Err(saver.refuse(fmt!("shares memory that has a NUMA policy (mbind(2))")));
+    }
     let number = saver.out.object(&Shmem { size, flags: 0 }, &[])?;
     let mut runs = KVVec::new();
     let mut from = 0;

@@ -170,6 +170,17 @@ __rust_helper bool rust_helper_checkpoint_vma_has_policy(struct vm_area_struct *
 #endif
 }
 
+/* Pages that are mapped with MAP_SHARED have their policy with the file. */
+__rust_helper bool rust_helper_checkpoint_file_has_policy(struct file *file)
+{
+#ifdef CONFIG_NUMA
+	return shmem_file(file) &&
+	       !RB_EMPTY_ROOT(&SHMEM_I(file_inode(file))->policy.root);
+#else
+	return false;
+#endif
+}
+
 /*
  * A shared mapping that was made after its file was sealed against writing
  * never becomes writable; the seals come back later than the mappings.

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
+#include <linux/mempolicy.h>
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <sched.h>
@@ -299,6 +300,84 @@ static void keyring_check(enum cr_phase phase)
 		      KEY_SPEC_SESSION_KEYRING, 0) > 0);
 }
 
+/* NUMA policies: node 0 is there always. */
+static unsigned long first_node = 1;
+static char *numa_pages;
+
+static void task_policy_setup(void)
+{
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &first_node, 64UL))
+		cr_skip("no NUMA policies");
+}
+
+static void bound_setup(int flags)
+{
+	numa_pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+			  flags | MAP_ANONYMOUS, -1, 0);
+	NEED(numa_pages != MAP_FAILED);
+	memset(numa_pages, 7, 8192);
+	if (syscall(SYS_mbind, numa_pages, 8192UL, MPOL_BIND, &first_node,
+		    64UL, 0))
+		cr_skip("no NUMA policies");
+}
+
+static void private_policy_setup(void)
+{
+	bound_setup(MAP_PRIVATE);
+}
+
+static void shared_policy_setup(void)
+{
+	bound_setup(MAP_SHARED);
+}
+
+static void policy_check(enum cr_phase phase)
+{
+	int mode = -1;
+
+	if (!numa_pages) {
+		CHECK_EQ(syscall(SYS_get_mempolicy, &mode, NULL, 0UL, NULL,
+				 0UL), 0);
+	} else {
+		CHECK_EQ(syscall(SYS_get_mempolicy, &mode, NULL, 0UL,
+				 numa_pages, (unsigned long)MPOL_F_ADDR), 0);
+		CHECK_EQ(numa_pages[8191], 7);
+	}
+	CHECK_EQ(mode, MPOL_BIND);
+}
+
+/* Utilization clamps: struct sched_attr in its second version. */
+struct clamped {
+	__u32 size, policy;
+	__u64 flags;
+	__s32 nice;
+	__u32 priority;
+	__u64 runtime, deadline, period;
+	__u32 util_min, util_max;
+};
+
+static void clamps_setup(void)
+{
+	struct clamped attr = {
+		.size = sizeof(attr),
+		.flags = 0x08 | 0x10 | 0x20 | 0x40, /* keep all, clamp both */
+		.util_min = 10,
+		.util_max = 500,
+	};
+
+	if (syscall(SYS_sched_setattr, 0, &attr, 0))
+		cr_skip("no utilization clamps");
+}
+
+static void clamps_check(enum cr_phase phase)
+{
+	struct clamped attr = {};
+
+	CHECK_EQ(syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0), 0);
+	CHECK_EQ(attr.util_min, 10);
+	CHECK_EQ(attr.util_max, 500);
+}
+
 /* What has been done to a task, or by it */
 static void pause_child(void *arg)
 {
@@ -532,6 +611,13 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
 	REFUSED("shared_handlers", shared_handlers_setup, child_check,
 		"CLONE_SIGHAND"),
+	REFUSED("task_policy", task_policy_setup, policy_check,
+		"NUMA memory policy"),
+	REFUSED("private_policy", private_policy_setup, policy_check,
+		"has a NUMA policy"),
+	REFUSED("shared_policy", shared_policy_setup, policy_check,
+		"has a NUMA policy"),
+	REFUSED("clamps", clamps_setup, clamps_check, "utilization clamps"),
 	REFUSED("session_keyring", session_keyring_setup, keyring_check,
 		"session keyring of its own"),
 	REFUSED("process_keyring", process_keyring_setup, keyring_check,
