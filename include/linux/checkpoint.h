@@ -15,7 +15,12 @@ struct completion;
 struct epoll_event;
 struct epoll_key;
 struct file;
+struct ipc_namespace;
+struct kern_ipc_perm;
 struct mm_struct;
+struct msg_msg;
+struct pid;
+struct pid_namespace;
 struct restart_block;
 struct rlimit;
 struct seccomp_filter;
@@ -24,6 +29,109 @@ struct sock_fprog_kern;
 struct task_struct;
 struct tty_struct;
 struct wait_queue_head;
+
+/*
+ * SysV objects: of a namespace that is given, or to be made in that of the
+ * running task. Pids are those of a pid namespace; 0 stands for nobody.
+ */
+struct checkpoint_ipc_perm {
+	s32 id, key;
+	u32 uid, gid, cuid, cgid;
+	u32 mode;
+};
+
+struct checkpoint_shm {
+	struct checkpoint_ipc_perm perm;
+	s32 name;
+	u64 size;
+	s64 atime, dtime, ctime;
+	s32 cpid, lpid, creator;
+	u32 nattch;
+	bool noreserve;
+	struct file *file;
+};
+
+struct checkpoint_sem {
+	struct checkpoint_ipc_perm perm;
+	s64 otime, ctime;
+	u32 count;
+};
+
+struct checkpoint_sem_value {
+	u32 value;
+	s32 pid;
+};
+
+struct checkpoint_msg {
+	struct checkpoint_ipc_perm perm;
+	s64 stime, rtime, ctime;
+	s32 lspid, lrpid;
+	u64 qbytes, bytes;
+	u32 count;
+};
+
+struct checkpoint_msg_head {
+	s64 type;
+	u32 len;
+};
+
+/**
+ * struct checkpoint_ipc_limits - settings of an IPC namespace
+ * @limits: sem: semmsl, semmns, semopm, semmni; msg: msgmax, msgmnb, msgmni;
+ *	shm: shmmni, shm_rmid_forced, shmmax, shmall; mqueue: queues_max, msg_max,
+ *	msgsize_max, msg_default, msgsize_default
+ * @next: for sem, msg and shm: sequence number, last index, next index
+ */
+struct checkpoint_ipc_limits {
+	u64 limits[16];
+	int next[9];
+};
+
+/* ipc/util.c: the first object from index *@id on; sets *@id, returns its index */
+int checkpoint_ipc_next(struct ipc_namespace *ns, int which, int *id);
+void checkpoint_ipc_set_next(struct ipc_namespace *ns,
+			     const struct checkpoint_ipc_limits *limits);
+void checkpoint_ipc_get_perm(const struct kern_ipc_perm *perm,
+			     struct checkpoint_ipc_perm *state);
+int checkpoint_ipc_set_perm(struct kern_ipc_perm *perm,
+			    const struct checkpoint_ipc_perm *state);
+void checkpoint_ipc_set_pid(struct pid **pos, struct pid_namespace *pid_ns,
+			    pid_t nr);
+
+/*
+ * ipc/shm.c: the segment that @file attaches, -EINVAL for other files, -EXDEV
+ * if it is of another namespace. Those that return a file give a reference.
+ */
+int checkpoint_shm_file_id(struct file *file, struct ipc_namespace *ns);
+int checkpoint_shm_get(struct ipc_namespace *ns, int id,
+		       struct pid_namespace *pid_ns, struct checkpoint_shm *state);
+struct file *checkpoint_shm_create(const struct checkpoint_shm *state);
+struct file *checkpoint_shm_open(int id, bool may_write);
+int checkpoint_shm_set(struct ipc_namespace *ns, struct pid_namespace *pid_ns,
+		       const struct checkpoint_shm *state);
+
+/* ipc/sem.c: -E2BIG, with the count in @state, if there are more than @max */
+int checkpoint_sem_get(struct ipc_namespace *ns, int id,
+		       struct pid_namespace *pid_ns, struct checkpoint_sem *state,
+		       struct checkpoint_sem_value *values, unsigned int max);
+int checkpoint_sem_create(const struct checkpoint_sem *state);
+int checkpoint_sem_set(struct ipc_namespace *ns, struct pid_namespace *pid_ns,
+		       const struct checkpoint_sem *state,
+		       const struct checkpoint_sem_value *values);
+
+/* ipc/msgutil.c, ipc/msg.c */
+struct msg_msg *checkpoint_load_msg(const void *src, size_t len);
+void checkpoint_store_msg(void *dest, const struct msg_msg *msg);
+int checkpoint_msg_get(struct ipc_namespace *ns, int id,
+		       struct pid_namespace *pid_ns, struct checkpoint_msg *state);
+int checkpoint_msg_read(struct ipc_namespace *ns, int id,
+			struct checkpoint_msg_head *heads, unsigned int count,
+			void *data, size_t size);
+int checkpoint_msg_create(const struct checkpoint_msg *state);
+int checkpoint_msg_append(int id, const struct checkpoint_msg_head *head,
+			  const void *data);
+int checkpoint_msg_set(struct ipc_namespace *ns, struct pid_namespace *pid_ns,
+		       const struct checkpoint_msg *state);
 
 /* ipc/sem.c: whether the exit of @task would change a semaphore (SEM_UNDO) */
 bool checkpoint_has_semundo(struct task_struct *task);
