@@ -7,7 +7,7 @@
 //! addresses of code, heap, stack, arguments; the executable; dumpable. Content: anonymous pages,
 //! also of a private mapping of a file, present or swapped out, and shared anonymous memory; what
 //! processes share is stored once.
-//! Not kept, and refused: mappings of SysV segments and devices; hugetlb,
+//! Not kept, and refused: mappings of devices; hugetlb,
 //! userfaultfd, NUMA policies, guard regions in locked memory.
 //!
 //! C functions: `do_mmap()`, `exec_mmap()`, `get_user_pages_remote()`

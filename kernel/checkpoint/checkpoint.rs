@@ -36,6 +36,8 @@ mod format;
 #[path = "../../fs/checkpoint.rs"]
 mod fs;
 mod image;
+#[path = "../../ipc/checkpoint.rs"]
+mod ipc;
 mod log;
 #[path = "../../mm/checkpoint.rs"]
 mod mm;

@@ -29,6 +29,8 @@ pub(crate) enum Class {
     Shmem,
     /// `struct inode` of a file without a name
     Unnamed,
+    /// SysV shared memory, by its identifier
+    ShmSegment,
     /// `struct files_struct`
     Files,
     /// `struct fs_struct`

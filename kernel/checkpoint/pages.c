@@ -210,13 +210,32 @@ struct not_forked {
 	vm_flags_t flags;
 };
 
-static bool is_not_forked(struct vm_area_struct *vma)
+/* The flags of a mapping that are others while it is duplicated. */
+static vm_flags_t other_flags(struct vm_area_struct *vma)
 {
-	return (vma->vm_flags & VM_NOT_FORKED) &&
-		!(vma->vm_flags & (VM_DROPPABLE | VM_SHARED | VM_MAYSHARE));
+	if (vma->vm_flags & (VM_SHARED | VM_MAYSHARE)) {
+		/*
+		 * It has no pages of its own. Somebody may count those who map
+		 * it, and remember who was the last: shm_nattch, shm_lpid.
+		 */
+		if (vma->vm_ops && vma->vm_ops->open)
+			return ~vma->vm_flags & VM_DONTCOPY;
+		return 0;
+	}
+	if (vma->vm_flags & VM_DROPPABLE)
+		return 0;
+	return vma->vm_flags & VM_NOT_FORKED;
 }
 
-/* Lets fork duplicate all private mappings; returns how many it would not. */
+static void change_flags(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vm_flags_mod(vma, flags & ~vma->vm_flags, flags & vma->vm_flags);
+}
+
+/*
+ * Lets fork duplicate all private mappings, and not those that are counted;
+ * returns how many have other flags for it.
+ */
 static int fork_all(struct mm_struct *mm, struct not_forked *list, int max)
 {
 	VMA_ITERATOR(vmi, mm, 0);
@@ -225,19 +244,18 @@ static int fork_all(struct mm_struct *mm, struct not_forked *list, int max)
 
 	mmap_write_lock(mm);
 	for_each_vma(vmi, vma) {
-		if (!is_not_forked(vma))
+		if (!other_flags(vma))
 			continue;
 		if (n++ >= max)
 			continue;
 		list[n - 1].start = vma->vm_start;
 		list[n - 1].end = vma->vm_end;
-		list[n - 1].flags = vma->vm_flags & VM_NOT_FORKED;
+		list[n - 1].flags = other_flags(vma);
 	}
 	if (n <= max) {
 		vma_iter_set(&vmi, 0);
 		for_each_vma(vmi, vma)
-			if (is_not_forked(vma))
-				vm_flags_clear(vma, VM_NOT_FORKED);
+			change_flags(vma, other_flags(vma));
 	}
 	mmap_write_unlock(mm);
 	return n;
@@ -253,7 +271,7 @@ static void fork_as_before(struct mm_struct *mm, const struct not_forked *list,
 		VMA_ITERATOR(vmi, mm, list->start);
 
 		for_each_vma_range(vmi, vma, list->end)
-			vm_flags_set(vma, list->flags);
+			change_flags(vma, list->flags);
 	}
 	mmap_write_unlock(mm);
 }

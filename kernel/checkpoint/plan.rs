@@ -23,6 +23,7 @@ use crate::image;
 use crate::image::Bytes;
 use crate::image::RawRecord;
 use crate::image::Reader;
+use crate::ipc;
 use crate::log::Log;
 use crate::mm;
 use crate::sys;
@@ -390,6 +391,7 @@ impl Plan {
 
             let size = match owner.kind {
                 memory::Shmem::KIND => Some(owner.parse::<memory::Shmem>()?.0.size),
+                namespace::ShmSegment::KIND => Some(owner.parse::<namespace::ShmSegment>()?.0.size),
                 file::Unnamed::KIND => Some(owner.parse::<file::Unnamed>()?.0.size),
                 _ => None,
             };
@@ -493,8 +495,12 @@ impl Checker {
                 ObjRef::NONE
             }
             Failure::KIND => return Err(EINVAL.into()),
+            namespace::IpcNs::KIND | namespace::ShmSegment::KIND => {
+                ipc::check(record, kind_of)?;
+                return object(record);
+            }
+            namespace::SemSet::KIND | namespace::MsgQueue::KIND => ipc::check(record, kind_of)?,
             namespace::UtsNs::KIND
-            | namespace::IpcNs::KIND
             | namespace::PidNs::KIND
             | namespace::TimeNs::KIND
             | namespace::Namespaces::KIND => {

@@ -39,6 +39,7 @@ use crate::fs::pipe::PipeEnds;
 use crate::fs::table;
 use crate::fs::tty::PtyEnds;
 use crate::image::RawRecord;
+use crate::ipc;
 use crate::log::Log;
 use crate::mm;
 use crate::mm::pages::Owner;
@@ -384,6 +385,22 @@ impl Restart {
         }
     }
 
+    /// A segment of SysV shared memory, which the root of the tree makes before all else.
+    pub(crate) fn segment(&self, number: ObjRef) -> Result<FileRef> {
+        match self.obtain(number, || Err(EINVAL.into()))? {
+            Built::File(file) => Ok(file),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
+    /// Makes a segment of SysV shared memory.
+    pub(crate) fn make_segment(&self, number: ObjRef) -> Result {
+        self.obtain(number, || {
+            Ok(Built::File(ipc::restore_segment(self, number)?))
+        })?;
+        Ok(())
+    }
+
     /// A pipe.
     pub(crate) fn pipe(&self, number: ObjRef) -> Result<Arc<PipeEnds>> {
         match self.obtain(number, || {
@@ -449,6 +466,11 @@ impl Restart {
     /// The task of the tree with that number. `EINVAL`: there is none.
     pub(crate) fn task_of(&self, tid: i32) -> Result<TaskRef> {
         self.task(self.plan.index_of(tid).ok_or(EINVAL)?)
+    }
+
+    /// The record of the root of the tree.
+    fn root_task(&self) -> Result<ObjRef> {
+        Ok(self.plan.tasks.first().ok_or(EINVAL)?.number)
     }
 
     fn task(&self, index: usize) -> Result<TaskRef> {
@@ -540,6 +562,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     restart.pass(&restart.built.all)?;
     read_pages(restart, stream)?;
     finish_files(restart)?;
+    task::namespace::finish(restart, &*restart.task(0)?, restart.root_task()?)?;
     fs::eventpoll::restore_items(restart)?;
     set_limits(restart)?;
     set_registers(restart)?;

@@ -20,6 +20,7 @@ use crate::format::ObjRef;
 use crate::fs;
 use crate::image;
 use crate::image::Writer;
+use crate::ipc;
 use crate::log::Log;
 use crate::mm;
 use crate::object::Class;
@@ -76,6 +77,8 @@ pub(crate) struct Saver<'a> {
     pub(crate) outside: Proxy,
     /// The namespaces of the root of the tree.
     pub(crate) inside: Proxy,
+    /// The IPC namespace of the tree, if it has one of its own.
+    pub(crate) ipc: Option<ipc::Saved>,
     /// `header::MODE_*`
     pub(crate) mode: u32,
     /// When the tree was frozen.
@@ -378,6 +381,7 @@ fn collect(
         ns: PidNs::of(root)?,
         outside: sys::ns::proxy(&Frozen::current())?,
         inside: root_proxy(tree, log)?,
+        ipc: None,
         mode,
         frozen,
         files: KVVec::new(),
@@ -400,6 +404,7 @@ fn collect(
     fs::eventpoll::save_items(&mut saver)?;
     if mode == header::MODE_CONTAINER {
         fs::check_leaks(&saver)?;
+        ipc::check_leaks(&saver)?;
     }
     let shares_memory = saver
         .pages

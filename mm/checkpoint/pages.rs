@@ -13,6 +13,7 @@ use crate::format::header::CHUNK_PAGES;
 use crate::format::memory as format;
 use crate::format::memory::PageMap;
 use crate::format::memory::PageRun;
+use crate::format::namespace::ShmSegment;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::format::Trailer;
@@ -597,7 +598,7 @@ pub(crate) fn check(
     if !is_mm(map.owner)
         && !matches!(
             kind_of(map.owner),
-            Some(format::Shmem::KIND | Unnamed::KIND)
+            Some(format::Shmem::KIND | Unnamed::KIND | ShmSegment::KIND)
         )
     {
         return Err(EINVAL.into());

@@ -12,11 +12,13 @@ use crate::error::Result;
 use crate::format::memory as format;
 use crate::format::memory::Guards;
 use crate::format::memory::Vma;
+use crate::format::namespace::ShmSegment;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::fs;
 use crate::image;
 use crate::image::RawRecord;
+use crate::ipc;
 use crate::plan::KindOf;
 use crate::restore::Restart;
 use crate::save::Saver;
@@ -189,6 +191,9 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
         Some(file) if sys::mm::shmem::is_anonymous(file) => {
             (format::VMA_SHMEM, shmem::save(saver, file)?)
         }
+        Some(file) if sys::ipc::is_attachment(file) => {
+            (format::VMA_SYSV, ipc::save_attachment(saver, file)?)
+        }
         Some(file) => (format::VMA_FILE, fs::save(saver, file)?),
     };
     let name = vma.name.as_ref().map(|name| name.to_bytes());
@@ -241,6 +246,9 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
         format::VMA_SHMEM => {
             kind_of(vma.object) == Some(format::Shmem::KIND)
                 && vma.flags & format::VMA_MAYSHARE != 0
+        }
+        format::VMA_SYSV => {
+            kind_of(vma.object) == Some(ShmSegment::KIND) && vma.flags & format::VMA_MAYSHARE != 0
         }
         format::VMA_SPECIAL => vma.object.is_none() && crate::arch::SPECIAL.contains(&tail),
         _ => false,
@@ -321,6 +329,11 @@ fn restore(restart: &Restart, vma: &Vma) -> Result {
     let file = match kind {
         format::VMA_FILE => Some(restart.file(object)?),
         format::VMA_SHMEM => Some(restart.shmem(object)?),
+        format::VMA_SYSV => {
+            let may_write = flags & (format::VMA_WRITE | format::VMA_MAYWRITE) != 0;
+
+            Some(ipc::restore_attachment(restart, object, may_write)?)
+        }
         _ => None,
     };
 

@@ -6,6 +6,7 @@
 #include "checkpoint_cred.c"
 #include "checkpoint_files.c"
 #include "checkpoint_fs.c"
+#include "checkpoint_ipc.c"
 #include "checkpoint_jobctl.c"
 #include "checkpoint_mm.c"
 #include "checkpoint_pidfd.c"

@@ -86,25 +86,6 @@ __rust_helper void rust_helper_checkpoint_set_uts(const char *nodename,
 	strscpy_pad(name->domainname, domainname, sizeof(name->domainname));
 }
 
-__rust_helper u32 rust_helper_checkpoint_ipc_objects(struct task_struct *task)
-{
-	u32 n = 0;
-#ifdef CONFIG_SYSVIPC
-	int i;
-
-	task_lock(task);
-	if (task->nsproxy)
-		for (i = 0; i < 3; i++)
-			n += task->nsproxy->ipc_ns->ids[i].in_use;
-#ifdef CONFIG_POSIX_MQUEUE
-	if (task->nsproxy)
-		n += task->nsproxy->ipc_ns->mq_queues_count;
-#endif
-	task_unlock(task);
-#endif
-	return n;
-}
-
 __rust_helper void
 rust_helper_checkpoint_set_compat_robust_list(unsigned long head)
 {

@@ -46,6 +46,8 @@ pub const VMA_FILE: u32 = 2;
 pub const VMA_SHMEM: u32 = 3;
 /// [`Vma::kind`]: mapped by the kernel into every process, like the vdso; the tail is its name.
 pub const VMA_SPECIAL: u32 = 4;
+/// [`Vma::kind`]: a segment of SysV shared memory, shmat(2).
+pub const VMA_SYSV: u32 = 5;
 
 /// [`Vma::flags`].
 pub const VMA_READ: u64 = 1 << 0;

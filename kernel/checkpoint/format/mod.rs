@@ -71,6 +71,7 @@ macro_rules! for_each_record {
             Failure, End,
             namespace::UtsNs, namespace::IpcNs, namespace::PidNs, namespace::TimeNs,
             namespace::Namespaces,
+            namespace::ShmSegment, namespace::SemSet, namespace::MsgQueue,
             task::Creds, task::Sighand, task::Process, task::Task, task::Regset,
             task::SigQueue, task::RestartBlock, task::IntervalTimers, task::PosixTimers,
             task::Ptrace,

@@ -17,10 +17,123 @@ record! {
 }
 
 record! {
-    /// An IPC namespace without objects in it.
-    pub struct IpcNs: kind 0x11, version 1, size 8 {
+    /// An IPC namespace.
+    pub struct IpcNs: kind 0x11, version 1, size 168 {
+        /// Settings, `/proc/sys/kernel` and `/proc/sys/fs/mqueue`: semmsl, semmns, semopm, semmni;
+        /// msgmax, msgmnb, msgmni; shmmni, shm_rmid_forced, shmmax, shmall; queues_max, msg_max,
+        /// msgsize_max, msg_default, msgsize_default.
+        pub limits: [u64; 16],
+        /// For semaphores, message queues and segments: sequence number, last index, next index.
+        pub next: [i32; 9],
         /// Zero.
-        pub reserved: u64,
+        pub reserved: u32,
+    }
+}
+
+plain! {
+    /// What all SysV objects have: `struct ipc_perm`.
+    pub struct IpcPerm: size 32 {
+        /// The identifier.
+        pub id: i32,
+        /// The key, or 0 (IPC_PRIVATE).
+        pub key: i32,
+        /// Owner.
+        pub uid: u32,
+        /// Group of the owner.
+        pub gid: u32,
+        /// Creator.
+        pub cuid: u32,
+        /// Group of the creator.
+        pub cgid: u32,
+        /// Permissions; of a segment also `SHM_DEST`.
+        pub mode: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
+/// [`ShmSegment::flags`]: made with SHM_NORESERVE.
+pub const SHM_NORESERVE: u32 = 1;
+
+record! {
+    /// A segment of SysV shared memory; its pages are in the image.
+    pub struct ShmSegment: kind 0x16, version 1, size 96 {
+        /// The [`IpcNs`].
+        pub ipc: ObjRef,
+        /// `SHM_NORESERVE` or 0.
+        pub flags: u32,
+        /// See [`IpcPerm`].
+        pub perm: IpcPerm,
+        /// Bytes.
+        pub size: u64,
+        /// Of the last attachment, detachment, change, in seconds.
+        pub times: [i64; 3],
+        /// Of the creator and of the last user, or 0.
+        pub pids: [i32; 2],
+        /// The thread that has made it and lives, or 0; see kernel.shm_rmid_forced.
+        pub creator: i32,
+        /// How many mappings it has (`shm_nattch`).
+        pub attached: u32,
+        /// The key that it was made with, which /proc/PID/maps tells.
+        pub name: i32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
+plain! {
+    /// A semaphore of a [`SemSet`].
+    pub struct Semaphore: size 8 {
+        /// Its value.
+        pub value: u32,
+        /// Who changed it last, or 0.
+        pub pid: i32,
+    }
+}
+
+record! {
+    /// A set of SysV semaphores. The tail is `count` [`Semaphore`]s.
+    pub struct SemSet: kind 0x17, version 1, size 56 {
+        /// The [`IpcNs`].
+        pub ipc: ObjRef,
+        /// How many.
+        pub count: u32,
+        /// See [`IpcPerm`].
+        pub perm: IpcPerm,
+        /// Of the last semop(2) and the last change, in seconds.
+        pub times: [i64; 2],
+    }
+}
+
+plain! {
+    /// A message of a [`MsgQueue`].
+    pub struct Message: size 16 {
+        /// Its type.
+        pub kind: i64,
+        /// Bytes.
+        pub len: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
+record! {
+    /// A SysV message queue. The tail is `count` [`Message`]s and the bytes of all of them.
+    pub struct MsgQueue: kind 0x18, version 1, size 88 {
+        /// The [`IpcNs`].
+        pub ipc: ObjRef,
+        /// How many messages.
+        pub count: u32,
+        /// See [`IpcPerm`].
+        pub perm: IpcPerm,
+        /// Of the last msgsnd(2), the last msgrcv(2) and the last change, in seconds.
+        pub times: [i64; 3],
+        /// Who sent and who received last, or 0.
+        pub pids: [i32; 2],
+        /// Bytes that it holds at most.
+        pub qbytes: u64,
+        /// Bytes of all messages.
+        pub bytes: u64,
     }
 }
 

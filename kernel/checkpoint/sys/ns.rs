@@ -7,6 +7,7 @@
 use super::freeze::Frozen;
 use core::ptr::NonNull;
 use kernel::bindings;
+use kernel::error::from_err_ptr;
 use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::task::Task;
@@ -63,6 +64,28 @@ impl PidNs {
         unsafe {
             (*self.0.as_ptr()).idr.idr_next = u32::try_from(pid).unwrap_or(0).saturating_add(1);
         }
+    }
+}
+
+/// A pid that no task has, as if its task had ended. Its number is free again when it is dropped.
+pub(crate) struct DeadPid(NonNull<bindings::pid>);
+
+impl Drop for DeadPid {
+    fn drop(&mut self) {
+        // SAFETY: The pid was allocated here, no task is attached to it, and the namespace's own
+        // reference is given up with it.
+        unsafe { bindings::free_pid(self.0.as_ptr()) };
+    }
+}
+
+impl DeadPid {
+    /// Makes the pid with a number, unless there is one. `EPERM`: the caller may not choose pids.
+    pub(crate) fn new(ns: &PidNs, number: i32) -> Result<Option<Self>> {
+        // SAFETY: The namespace is referenced; the helper gives a pid of its own making, null, or
+        // an error pointer.
+        let pid = from_err_ptr(unsafe { bindings::checkpoint_make_pid(ns.as_ptr(), number) })?;
+
+        Ok(NonNull::new(pid).map(Self))
     }
 }
 
@@ -173,12 +196,6 @@ pub(crate) fn set_clocks(task: &Task, monotonic: i64, boottime: i64) -> Result {
     to_result(unsafe {
         bindings::checkpoint_timens_set(task.as_ptr(), &raw const monotonic, &raw const boottime)
     })
-}
-
-/// How many SysV objects and message queues the IPC namespace of the task has.
-pub(crate) fn ipc_objects(task: &Frozen) -> u32 {
-    // SAFETY: The task is referenced; the helper reads counters under the task's lock.
-    unsafe { bindings::checkpoint_ipc_objects(task.as_ptr()) }
 }
 
 /// The release of the running kernel, padded with zeros.

@@ -2,11 +2,12 @@
 
 //! Namespaces of a container.
 //!
-//! Kept: the pid, UTS and IPC namespaces that the root of the tree has for itself, the latter if
-//! it holds no objects. The clocks CLOCK_MONOTONIC and CLOCK_BOOTTIME of a container, which go on
-//! from where they were when it was frozen: it gets a time namespace of its own.
-//! Not kept: mount, network, cgroup and user namespaces, and the time namespace of a subtree, which must be those of the caller;
-//! namespaces that the tasks of the tree do not share. Both are refused.
+//! Kept: the pid, UTS and IPC namespaces that the root of the tree has for itself. The clocks
+//! CLOCK_MONOTONIC and CLOCK_BOOTTIME of a container, which go on from where they were when it was
+//! frozen: it gets a time namespace of its own.
+//! Not kept: mount, network, cgroup and user namespaces, and the time namespace of a subtree, which
+//! must be those of the caller; namespaces that the tasks of the tree do not share. Both are
+//! refused.
 
 use crate::error::Result;
 use crate::format::namespace::IpcNs;
@@ -18,6 +19,7 @@ use crate::format::task::Task;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image::RawRecord;
+use crate::ipc;
 use crate::object::Class;
 use crate::plan::KindOf;
 use crate::restore::Restart;
@@ -74,7 +76,7 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let ipc = if proxy.ipc == outside.ipc {
         ObjRef::NONE
     } else {
-        save_ipc(saver, task)?
+        ipc::save(saver, task)?
     };
     let pid = if is_container {
         let state = PidNs {
@@ -118,15 +120,6 @@ fn save_uts(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     )
 }
 
-fn save_ipc(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
-    match sys::ns::ipc_objects(task) {
-        0 => saver.out.object(&IpcNs { reserved: 0 }, &[]),
-        n => Err(saver.refuse(fmt!(
-            "its IPC namespace has {n} objects of SYSV IPC or message queues, which are not supported"
-        ))),
-    }
-}
-
 fn save_time(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let (monotonic, boottime) = sys::ns::time_offsets(task)?;
     let state = TimeNs {
@@ -144,11 +137,6 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
             let (state, tail) = record.parse::<UtsNs>()?;
 
             (state.reserved != [0; 6], tail)
-        }
-        IpcNs::KIND => {
-            let (state, tail) = record.parse::<IpcNs>()?;
-
-            (state.reserved != 0, tail)
         }
         PidNs::KIND => {
             let (state, tail) = record.parse::<PidNs>()?;
@@ -220,6 +208,9 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
 
         sys::ns::set_uts_names(&nodename, &domainname);
     }
+    if !state.ipc.is_none() {
+        ipc::restore(restart, state.ipc)?;
+    }
     if !state.time.is_none() {
         sys::ns::join_time_ns().map_err(|errno| {
             restart.log.error(
@@ -227,6 +218,18 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
                 fmt!("you may not set the clocks of a time namespace (CAP_SYS_TIME)"),
             )
         })?;
+    }
+    Ok(())
+}
+
+/// Sets what the objects in the namespaces of the root remember of all tasks, and what may only be
+/// set when they are there.
+pub(crate) fn finish(restart: &Restart, root: &kernel::task::Task, number: ObjRef) -> Result {
+    let (task, _) = restart.record::<Task>(number)?;
+    let (state, _) = restart.record::<Namespaces>(task.namespaces)?;
+
+    if !state.ipc.is_none() {
+        ipc::finish(restart, root, state.ipc)?;
     }
     Ok(())
 }

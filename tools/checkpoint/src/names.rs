@@ -226,6 +226,7 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
                 (memory::VMA_FILE, "file"),
                 (memory::VMA_SHMEM, "shmem"),
                 (memory::VMA_SPECIAL, "special"),
+                (memory::VMA_SYSV, "sysv"),
             ],
         ),
         ("PageMap", "kind") => one_of(

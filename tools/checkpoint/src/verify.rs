@@ -17,6 +17,7 @@ use crate::format::memory::PageMap;
 use crate::format::memory::PageRun;
 use crate::format::memory::Shmem;
 use crate::format::memory::Vma;
+use crate::format::namespace::ShmSegment;
 use crate::format::task::Process;
 use crate::format::task::Regset;
 use crate::format::task::Task;
@@ -427,6 +428,10 @@ impl<'a> Checker<'a> {
             .ok_or_else(outside)?;
         if let Ok(shmem) = self.get::<Shmem>(owner) {
             let pages = shmem.size.div_ceil(1 << self.header.page_shift);
+            return if end <= pages { Ok(()) } else { Err(outside()) };
+        }
+        if let Ok(segment) = self.get::<ShmSegment>(owner) {
+            let pages = segment.size.div_ceil(1 << self.header.page_shift);
             return if end <= pages { Ok(()) } else { Err(outside()) };
         }
         let mappings = self.mappings.get(&owner).map_or(&[][..], Vec::as_slice);

@@ -25,6 +25,7 @@ use crate::format::memory::PageRun;
 use crate::format::memory::Range;
 use crate::format::memory::Shmem;
 use crate::format::memory::Vma;
+use crate::format::namespace::ShmSegment;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::names;
@@ -33,7 +34,7 @@ use crate::names;
 const MAPPABLE: &[u16] = &[PathFile::KIND, UnnamedFile::KIND];
 
 /// What has pages.
-const OWNERS: &[u16] = &[Mm::KIND, Shmem::KIND, Unnamed::KIND];
+const OWNERS: &[u16] = &[Mm::KIND, Shmem::KIND, Unnamed::KIND, ShmSegment::KIND];
 
 impl Kind for Mm {
     object!();
@@ -55,6 +56,7 @@ impl Kind for Vma {
         let object = match self.kind {
             memory::VMA_FILE => must("object", self.object, MAPPABLE),
             memory::VMA_SHMEM => must("object", self.object, &[Shmem::KIND]),
+            memory::VMA_SYSV => must("object", self.object, &[ShmSegment::KIND]),
             _ => may("object", self.object, &[]),
         };
         vec![must("mm", self.mm, &[Mm::KIND]), object]
@@ -70,6 +72,7 @@ impl Kind for Vma {
             memory::VMA_FILE,
             memory::VMA_SHMEM,
             memory::VMA_SPECIAL,
+            memory::VMA_SYSV,
         ];
         check_one_of("kind", self.kind, &known)?;
         check_bits("flags", self.flags, names::known(names::VMA_FLAGS))?;

@@ -2,18 +2,39 @@
 
 //! Records of `format/namespace.rs`.
 
+use super::check_bits;
 use super::check_text;
+use super::list;
 use super::may;
+use super::must;
+use super::no_object;
 use super::object;
+use super::Fields;
 use super::Kind;
 use super::Reference;
 use super::Result;
+use super::Tail;
+use crate::format::namespace;
 use crate::format::namespace::IpcNs;
+use crate::format::namespace::IpcPerm;
+use crate::format::namespace::Message;
+use crate::format::namespace::MsgQueue;
 use crate::format::namespace::Namespaces;
 use crate::format::namespace::PidNs;
+use crate::format::namespace::SemSet;
+use crate::format::namespace::Semaphore;
+use crate::format::namespace::ShmSegment;
 use crate::format::namespace::TimeNs;
 use crate::format::namespace::UtsNs;
 use crate::format::Record;
+use crate::format::Value;
+
+/// Permissions, and that a segment is to be destroyed.
+const MODE: u32 = 0o777;
+const SHM_DEST: u32 = 0o1000;
+
+/// The largest value of a semaphore.
+const VALUE_MAX: u32 = 32767;
 
 impl Kind for UtsNs {
     object!();
@@ -26,6 +47,86 @@ impl Kind for UtsNs {
 
 impl Kind for IpcNs {
     object!();
+}
+
+impl Kind for ShmSegment {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("ipc", self.ipc, &[IpcNs::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, namespace::SHM_NORESERVE)?;
+        check_perm(&self.perm, MODE | SHM_DEST)?;
+        if self.perm.mode & SHM_DEST != 0 && self.attached == 0 {
+            return Err("it is to be destroyed and not attached".into());
+        }
+        if self.size == 0 {
+            return Err("it has no bytes".into());
+        }
+        Ok(())
+    }
+}
+
+impl Kind for SemSet {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("ipc", self.ipc, &[IpcNs::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let semaphores = tail.list::<Semaphore>(self.count, "semaphores")?;
+        if let Some(semaphore) = semaphores.iter().find(|s| s.value > VALUE_MAX) {
+            return Err(format!("the value {} is impossible", semaphore.value));
+        }
+        Ok(vec![("semaphores", list(semaphores))])
+    }
+
+    fn check(&self) -> Result<()> {
+        check_perm(&self.perm, MODE)
+    }
+}
+
+impl Kind for MsgQueue {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("ipc", self.ipc, &[IpcNs::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let messages = tail.list::<Message>(self.count, "messages")?;
+        if messages.iter().any(|message| message.kind < 1) {
+            return Err("a message has an impossible type".into());
+        }
+        let bytes: u64 = messages.iter().map(|message| u64::from(message.len)).sum();
+        let data = tail.rest();
+        if bytes != self.bytes || data.len() as u64 != bytes {
+            return Err(format!(
+                "its messages have {bytes} bytes, not {} or {}",
+                self.bytes,
+                data.len()
+            ));
+        }
+        Ok(vec![
+            ("messages", list(messages)),
+            ("data", Value::Bytes(data)),
+        ])
+    }
+
+    fn check(&self) -> Result<()> {
+        check_perm(&self.perm, MODE)
+    }
+}
+
+fn check_perm(perm: &IpcPerm, known: u32) -> Result<()> {
+    check_bits("mode", perm.mode, known)?;
+    match perm.id {
+        0.. => Ok(()),
+        id => Err(format!("the identifier {id} is impossible")),
+    }
 }
 
 impl Kind for PidNs {

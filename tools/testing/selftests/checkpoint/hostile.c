@@ -11,6 +11,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -73,6 +77,32 @@ static void timers_setup(void)
 		}
 	}
 	cr_msleep(10);
+}
+
+/* Every record that SysV objects have */
+static int queue;
+
+static void sysv_setup(void)
+{
+	static const struct { long type; char text[24]; } message = { 7, "text" };
+	struct sembuf up = { .sem_num = 1, .sem_op = 3 };
+	int segment = shmget(0x5ca1ab1e, 4096, IPC_CREAT | 0600);
+	int set = semget(0x5ca1ab1e, 2, IPC_CREAT | 0600);
+	char *at;
+
+	queue = msgget(0x5ca1ab1e, IPC_CREAT | 0600);
+	if (segment < 0 || set < 0 || queue < 0)
+		cr_skip("no SysV objects");
+	at = shmat(segment, NULL, 0);
+	NEED(at != (void *)-1);
+	strcpy(at, "text");
+	NEED(!semop(set, &up, 1));
+	NEED(!msgsnd(queue, &message, sizeof(message.text), 0));
+}
+
+static void sysv_check(enum cr_phase phase)
+{
+	CHECK_EQ(msgget(0x5ca1ab1e, 0), queue);
 }
 
 static uint32_t crc32(const unsigned char *p, size_t len)
@@ -484,6 +514,29 @@ static void bytes_drive(struct cr_run *run)
 	finish(run);
 }
 
+/* Each word of the records of SysV objects, and of the mappings */
+static void sysv_drive(struct cr_run *run)
+{
+	uint32_t (*const changes[])(uint32_t) = {
+		to_zero, to_ones, to_next, to_negative,
+	};
+	size_t at, i;
+
+	if (!prepare(run))
+		return;
+	for (at = 0; at < meta_len; at += record_size(at)) {
+		struct record *record = (void *)(meta + at);
+
+		if (record->kind != 0x11 && record->kind != 0x41 &&
+		    (record->kind < 0x16 || record->kind > 0x18))
+			continue;
+		for (i = 0; i < ARRAY_SIZE(changes); i++)
+			resealed_in(run, sizeof(struct header) + at,
+				    record_size(at), "SysV", changes[i]);
+	}
+	finish(run);
+}
+
 /* The fields of the header, with the CRC of the header right. */
 static void header_fields_drive(struct cr_run *run)
 {
@@ -610,6 +663,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = timers_drive },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
 	  .drive = clocks_drive },
+	{ "hostile.sysv", CR_CONTAINER, sysv_setup, sysv_check,
+	  .drive = sysv_drive },
 };
 
 int main(int argc, char **argv)

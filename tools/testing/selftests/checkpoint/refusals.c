@@ -10,6 +10,7 @@
 #include <linux/mempolicy.h>
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
+#include <mqueue.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/fanotify.h>
@@ -20,7 +21,6 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/sem.h>
-#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -242,19 +242,6 @@ static void secret_check(enum cr_phase phase)
 	CHECK_STR(mapped, "secret");
 }
 
-static void sysv_shm_setup(void)
-{
-	int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
-
-	if (id < 0 && cr_unsupported(errno))
-		cr_skip("no SysV shared memory");
-	NEED(id >= 0);
-	mapped = shmat(id, NULL, 0);
-	NEED(mapped != (void *)-1);
-	NEED(!shmctl(id, IPC_RMID, NULL));
-	memcpy(mapped, "secret", 7);
-}
-
 static void map_two(void)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -386,6 +373,25 @@ static void pause_child(void *arg)
 }
 
 static pid_t child;
+
+static void posix_queue_setup(void)
+{
+	struct mq_attr attr = { .mq_maxmsg = 1, .mq_msgsize = 8 };
+	mqd_t queue = mq_open("/cr", O_CREAT | O_EXCL | O_RDWR, 0600, &attr);
+
+	if (queue == (mqd_t)-1 && cr_unsupported(errno))
+		cr_skip("no POSIX message queues");
+	NEED(queue != (mqd_t)-1);
+	NEED(!mq_close(queue));
+}
+
+static void posix_queue_check(enum cr_phase phase)
+{
+	mqd_t queue = mq_open("/cr", O_RDWR);
+
+	CHECK(queue != (mqd_t)-1);
+	CHECK_EQ(mq_close(queue), 0);
+}
 
 static void sem_undo_setup(void)
 {
@@ -607,7 +613,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("owner", owner_setup, owner_check, "F_SETOWN"),
 	REFUSED("perf_mapping", perf_mapping_setup, mapping_check, "perf"),
 	REFUSED("secret_memory", secret_setup, secret_check, "secret"),
-	REFUSED("sysv_shm", sysv_shm_setup, secret_check, "SYSV"),
 	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
 	REFUSED("shared_handlers", shared_handlers_setup, child_check,
 		"CLONE_SIGHAND"),
@@ -632,6 +637,8 @@ static const struct cr_scenario scenarios[] = {
 	  EBUSY, "pipe", .prepare = leak_pipe },
 	{ "leak.pipe_opened_anew", CR_CONTAINER, own_pipe_setup,
 	  leak_pipe_check, .drive = leak_pipe_drive },
+	{ "refused.posix_queue", CR_CONTAINER, posix_queue_setup,
+	  posix_queue_check, CR_REFUSED, "message queues of POSIX" },
 	{ "leak.fifo", CR_CONTAINER, own_fifo_setup, leak_pipe_check,
 	  .drive = leak_fifo_drive },
 	{ "leak.file", CR_CONTAINER, inherited_setup, fd_check,
