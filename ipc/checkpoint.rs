@@ -214,6 +214,11 @@ fn save_shm(saver: &mut Saver<'_>, ns: &ipc::IpcNs, ipc: ObjRef, id: i32) -> Res
             "shared memory segment {id}: is locked (SHM_LOCK), or has flags that are not supported"
         )));
     }
+    if sys::file::has_numa_policy(&file) {
+        return Err(saver.refuse(fmt!(
+            "shared memory segment {id}: has a NUMA policy (mbind(2))"
+        )));
+    }
     let number = saver.out.object(
         &ShmSegment {
             ipc,
