@@ -26,6 +26,11 @@
 
 #[path = "restore/caller.rs"]
 mod caller;
+#[path = "restore/objects.rs"]
+mod objects;
+
+use self::objects::Built;
+use self::objects::Slot;
 
 use crate::error::Error;
 use crate::error::Result;
@@ -35,11 +40,8 @@ use crate::format::task as format;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::fs;
-use crate::fs::pipe::PipeEnds;
 use crate::fs::table;
-use crate::fs::tty::PtyEnds;
 use crate::image::RawRecord;
-use crate::ipc;
 use crate::log::Log;
 use crate::mm;
 use crate::mm::pages::Owner;
@@ -51,13 +53,11 @@ use crate::sys::clone::Body;
 use crate::sys::clone::Next;
 use crate::sys::clone::Spawn;
 use crate::sys::fdtable::Files;
-use crate::sys::file::FileRef;
 use crate::sys::file::Path;
 use crate::sys::freeze::Frozen;
 use crate::sys::fs_struct::Fs;
 use crate::sys::mm::Mm;
 use crate::sys::ns::PidNs;
-use crate::sys::seccomp::Filter;
 use crate::sys::stream::InStream;
 use crate::sys::sync::Gate;
 use crate::sys::task::TaskRef;
@@ -82,34 +82,6 @@ const FLAGS: u64 = (bindings::RESTART_TASKSELF
 
 /// Flags of restart(2) that ask for what is not there yet.
 const UNSUPPORTED: u64 = (bindings::RESTART_KEEP_LSM | bindings::RESTART_NEW_PIDS) as u64;
-
-/// An object that has been made.
-#[derive(Clone)]
-enum Built {
-    File(FileRef),
-    Pipe(Arc<PipeEnds>),
-    Pty(Arc<PtyEnds>),
-    Mm(Arc<Mm>),
-    Files(Arc<Files>),
-    Fs(Arc<Fs>),
-    Seccomp(Arc<Filter>),
-}
-
-/// How far an object is.
-enum State {
-    Missing,
-    InWork,
-    Ready(Built),
-}
-
-/// The place of an object: whoever comes first makes it, the others wait.
-#[pin_data]
-struct Slot {
-    #[pin]
-    state: Mutex<State>,
-    #[pin]
-    done: Gate,
-}
 
 /// A step that all tasks take.
 #[pin_data]
@@ -173,16 +145,7 @@ impl Restart {
         let mut tasks = KVVec::new();
 
         for _ in 0..plan.objects() {
-            slots.push(
-                KBox::pin_init(
-                    pin_init!(Slot {
-                        state <- new_mutex!(State::Missing),
-                        done <- Gate::new(),
-                    }),
-                    GFP_KERNEL,
-                )?,
-                GFP_KERNEL,
-            )?;
+            slots.push(KBox::pin_init(Slot::new(), GFP_KERNEL)?, GFP_KERNEL)?;
         }
         for _ in plan.tasks.iter() {
             tasks.push(None, GFP_KERNEL)?;
@@ -292,7 +255,7 @@ impl Restart {
             gate.open();
         }
         for slot in &self.slots {
-            slot.done.open();
+            slot.give_up();
         }
         // The log may be slow: by now it keeps nobody.
         if first {
@@ -320,146 +283,6 @@ impl Restart {
 
         if usize::try_from(done) == Ok(self.plan.tasks.len()) {
             step.all.open();
-        }
-    }
-
-    /// An object, made by `make` unless somebody has made it.
-    fn obtain(&self, number: ObjRef, make: impl FnOnce() -> Result<Built>) -> Result<Built> {
-        let slot = number
-            .0
-            .checked_sub(1)
-            .and_then(|index| self.slots.get(index as usize))
-            .ok_or(EINVAL)?;
-        let first = {
-            let mut state = slot.state.lock();
-
-            match &*state {
-                State::Ready(built) => return Ok(built.clone()),
-                State::InWork => false,
-                State::Missing => {
-                    *state = State::InWork;
-                    true
-                }
-            }
-        };
-
-        if first {
-            let built = make()?;
-
-            *slot.state.lock() = State::Ready(built.clone());
-            slot.done.open();
-            return Ok(built);
-        }
-        self.pass(&slot.done)?;
-        match &*slot.state.lock() {
-            State::Ready(built) => Ok(built.clone()),
-            _ => Err(Error::told(ECANCELED)),
-        }
-    }
-
-    /// An open file.
-    pub(crate) fn file(&self, number: ObjRef) -> Result<FileRef> {
-        match self.obtain(number, || Ok(Built::File(fs::restore(self, number)?)))? {
-            Built::File(file) => Ok(file),
-            _ => Err(EINVAL.into()),
-        }
-    }
-
-    /// Shared memory without a name.
-    pub(crate) fn shmem(&self, number: ObjRef) -> Result<FileRef> {
-        match self.obtain(number, || {
-            Ok(Built::File(mm::shmem::restore(self, number)?))
-        })? {
-            Built::File(file) => Ok(file),
-            _ => Err(EINVAL.into()),
-        }
-    }
-
-    /// A file without a name, apart from who has it open.
-    pub(crate) fn unnamed(&self, number: ObjRef) -> Result<FileRef> {
-        match self.obtain(number, || {
-            Ok(Built::File(fs::unnamed::restore_object(self, number)?))
-        })? {
-            Built::File(file) => Ok(file),
-            _ => Err(EINVAL.into()),
-        }
-    }
-
-    /// A segment of SysV shared memory, which the root of the tree makes before all else.
-    pub(crate) fn segment(&self, number: ObjRef) -> Result<FileRef> {
-        match self.obtain(number, || Err(EINVAL.into()))? {
-            Built::File(file) => Ok(file),
-            _ => Err(EINVAL.into()),
-        }
-    }
-
-    /// Makes a segment of SysV shared memory.
-    pub(crate) fn make_segment(&self, number: ObjRef) -> Result {
-        self.obtain(number, || {
-            Ok(Built::File(ipc::restore_segment(self, number)?))
-        })?;
-        Ok(())
-    }
-
-    /// A pipe.
-    pub(crate) fn pipe(&self, number: ObjRef) -> Result<Arc<PipeEnds>> {
-        match self.obtain(number, || {
-            Ok(Built::Pipe(fs::pipe::restore_pipe(self, number)?))
-        })? {
-            Built::Pipe(pipe) => Ok(pipe),
-            _ => Err(EINVAL.into()),
-        }
-    }
-
-    /// A pseudo-terminal.
-    pub(crate) fn pty(&self, number: ObjRef) -> Result<Arc<PtyEnds>> {
-        match self.obtain(number, || {
-            Ok(Built::Pty(fs::tty::restore_pty(self, number)?))
-        })? {
-            Built::Pty(pty) => Ok(pty),
-            _ => Err(EINVAL.into()),
-        }
-    }
-
-    /// A filter of seccomp(2). Who makes it is confined by it then, and must be by all that it
-    /// stands on.
-    pub(crate) fn seccomp(&self, number: ObjRef) -> Result<Arc<Filter>> {
-        match self.obtain(number, || {
-            let filter = task::restore_filter(self, number)?;
-
-            Ok(Built::Seccomp(Arc::new(filter, GFP_KERNEL)?))
-        })? {
-            Built::Seccomp(filter) => Ok(filter),
-            _ => Err(EINVAL.into()),
-        }
-    }
-
-    /// An object that its owner has made; the others wait for it.
-    fn shared(
-        &self,
-        number: ObjRef,
-        owner: bool,
-        make: impl FnOnce() -> Result<Built>,
-    ) -> Result<Built> {
-        if owner {
-            return self.obtain(number, make);
-        }
-        let slot = number
-            .0
-            .checked_sub(1)
-            .and_then(|index| self.slots.get(index as usize))
-            .ok_or(EINVAL)?;
-
-        self.pass(&slot.done)?;
-        self.obtain(number, || Err(EINVAL.into()))
-    }
-
-    /// Lets go of all objects: from now on only the tasks have them.
-    fn release(&self) {
-        for slot in &self.slots {
-            let state = core::mem::replace(&mut *slot.state.lock(), State::Missing);
-
-            drop(state);
         }
     }
 
@@ -893,13 +716,13 @@ fn read_pages(restart: &Restart, stream: &mut InStream) -> Result {
 
     for record in restart.plan.records::<memory::PageMap>() {
         let (map, _) = record.parse::<memory::PageMap>()?;
-        let owner = match restart.obtain(map.owner, || Err(EINVAL.into()))? {
+        let owner = match restart.made(map.owner)? {
             Built::Mm(mm) => Owner::NewMm(mm),
             Built::File(file) => Owner::new_file(file)?,
             _ => return Err(EINVAL.into()),
         };
 
-        let address_space = |number| match restart.obtain(number, || Err(EINVAL.into()))? {
+        let address_space = |number| match restart.made(number)? {
             Built::Mm(mm) => Ok(mm),
             _ => Err(EINVAL.into()),
         };
@@ -934,7 +757,7 @@ fn finish_files(restart: &Restart) -> Result {
         fs::unnamed::finish(restart, record.object)?;
     }
     for record in restart.plan.records::<memory::Mm>() {
-        if let Built::Mm(mm) = restart.obtain(record.object, || Err(EINVAL.into()))? {
+        if let Built::Mm(mm) = restart.made(record.object)? {
             mm::set_exe(restart, &mm, record.object)?;
         }
     }

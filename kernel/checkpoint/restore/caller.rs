@@ -13,7 +13,7 @@
 //! The caller keeps its pid, its parent, its process group, its session and the controlling
 //! terminal of that, and the signals that are pending for it. As in execve(2), its timers end.
 
-use super::Built;
+use super::objects::Built;
 use super::Restart;
 use crate::error::Error;
 use crate::error::Result;
@@ -126,7 +126,7 @@ fn become_it(restart: &Restart) -> Result {
     sys::signal::set_blocked(u64::MAX, None);
     sys::timer::end_timers();
     for object in [state.mm, state.files, state.fs] {
-        match restart.obtain(object, || Err(EINVAL.into()))? {
+        match restart.made(object)? {
             Built::Mm(mm) => mm.install()?,
             Built::Files(files) => files.install(),
             Built::Fs(fs) => fs.install(),
