@@ -498,6 +498,19 @@ static void refuse_task_self(struct cr_run *run, long errnum, const char *log)
 		cr_failed(run, "something is left");
 }
 
+/* The task was saved by others, while it slept. */
+static void task_self_drive(struct cr_run *run)
+{
+	pid_t pid;
+
+	if (!start(run))
+		return;
+	pid = run->root;
+	if (cr_checkpoint(run, "image", CHECKPOINT_KILL) &&
+	    cr_none_left(run) && cr_become(run, "image", pid))
+		cr_check(run, CR_AGAIN);
+}
+
 static void task_self_tree_drive(struct cr_run *run)
 {
 	if (save(run))
@@ -561,6 +574,8 @@ static const struct cr_scenario scenarios[] = {
 	DRIVEN("restart_frozen", CR_TREE, restart_frozen_drive),
 	DRIVEN("new_pids", CR_SUBTREE, new_pids_drive),
 	DRIVEN("stats", CR_SUBTREE, stats_drive),
+	{ "call.task_self", CR_SUBTREE, file_setup, alone_check,
+	  .drive = task_self_drive },
 	DRIVEN("task_self_tree", CR_TREE, task_self_tree_drive),
 	{ "call.task_self_lost_file", CR_SUBTREE, file_setup, alone_check,
 	  .drive = task_self_lost_drive },

@@ -151,6 +151,9 @@ long cr_try_checkpoint(struct cr_run *run, const char *image,
 long cr_try_restart(struct cr_run *run, const char *image, unsigned long flags);
 bool cr_checkpoint(struct cr_run *run, const char *image, unsigned long flags);
 bool cr_restart(struct cr_run *run, const char *image, unsigned long flags);
+
+/* Lets a new process with that pid become the task of an image. */
+bool cr_become(struct cr_run *run, const char *image, pid_t pid);
 bool cr_log_has(struct cr_run *run, const char *text);
 unsigned long cr_mode_flags(enum cr_mode mode);
 

@@ -468,8 +468,7 @@ static void drive_refusal(struct cr_run *run)
 	cr_check(run, CR_AFTER);
 }
 
-/* A process like the victim that becomes the task of an image. */
-static bool become(struct cr_run *run, const char *image, pid_t pid)
+bool cr_become(struct cr_run *run, const char *image, pid_t pid)
 {
 	struct clone_args args = {
 		.exit_signal = SIGCHLD,
@@ -500,7 +499,7 @@ static void drive_caller(struct cr_run *run, pid_t root)
 {
 	char reply[32];
 
-	if (!cr_kill(run) || !become(run, "image", root) ||
+	if (!cr_kill(run) || !cr_become(run, "image", root) ||
 	    !await_reply(run, "restart of the caller", reply, sizeof(reply)))
 		return;
 	if (strcmp(reply, "0"))
