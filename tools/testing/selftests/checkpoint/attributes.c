@@ -185,7 +185,7 @@ static void autogroup_setup(void)
 	cr_reap(leader, 0);
 	members += 3;
 	members[2] = cr_fork(session_of_two, "7");
-	while (!((volatile pid_t *)members)[1])
+	while (!cr_get(&members[1]))
 		cr_msleep(2);
 	members -= 3;
 	members[2] = getpid();
