@@ -15,6 +15,7 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -104,6 +105,43 @@ static void sysv_setup(void)
 static void sysv_check(enum cr_phase phase)
 {
 	CHECK_EQ(msgget(0x5ca1ab1e, 0), queue);
+}
+
+/* One that has stopped at a signal, and one that runs. */
+static pid_t traced, seized;
+
+static void be_traced(void *arg)
+{
+	NEED(!ptrace(PTRACE_TRACEME, 0, 0, 0));
+	raise(SIGUSR1);
+}
+
+static void be_seized(void *arg)
+{
+	for (;;)
+		pause();
+}
+
+static void traced_setup(void)
+{
+	int status;
+
+	traced = cr_fork(be_traced, NULL);
+	NEED(waitpid(traced, &status, 0) == traced && WIFSTOPPED(status));
+	seized = cr_fork(be_seized, NULL);
+	NEED(!ptrace(PTRACE_SEIZE, seized, 0, PTRACE_O_TRACESYSGOOD));
+}
+
+static void traced_check(enum cr_phase phase)
+{
+	siginfo_t info = {};
+	int status;
+
+	CHECK_EQ(ptrace(PTRACE_GETSIGINFO, traced, 0, &info), 0);
+	CHECK_EQ(info.si_signo, SIGUSR1);
+	CHECK_EQ(ptrace(PTRACE_INTERRUPT, seized, 0, 0), 0);
+	CHECK_EQ(waitpid(seized, &status, 0), seized);
+	CHECK_EQ(ptrace(PTRACE_CONT, seized, 0, 0), 0);
 }
 
 static uint32_t crc32(const unsigned char *p, size_t len)
@@ -470,6 +508,11 @@ static void timers_drive(struct cr_run *run)
 	kind_drive(run, 0x2c);
 }
 
+static void traced_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x28);
+}
+
 static void clocks_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x14);
@@ -687,6 +730,8 @@ static const struct cr_scenario scenarios[] = {
 	HOSTILE("record_order", order_drive),
 	{ "hostile.timers", CR_SUBTREE, timers_setup, alone_check,
 	  .drive = timers_drive },
+	{ "hostile.traced", CR_SUBTREE, traced_setup, traced_check,
+	  .drive = traced_drive },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
 	  .drive = clocks_drive },
 	{ "hostile.sysv", CR_CONTAINER, sysv_setup, sysv_check,
