@@ -789,10 +789,24 @@ static struct rseq *rseq_area(void)
 	return (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
 }
 
+static unsigned int rseq_len;
+
+static int register_rseq(unsigned int len)
+{
+	if (!syscall(SYS_rseq, rseq_area(), len, 0, RSEQ_SIG))
+		return 0;
+	return errno;
+}
+
+/* How long the area is depends on the C library, which does not tell. */
 static void rseq_setup(void)
 {
 	if (!__rseq_size)
 		cr_skip("the C library has no restartable sequences here");
+	for (rseq_len = 32; rseq_len <= 256; rseq_len++)
+		if (register_rseq(rseq_len) == EBUSY)
+			break;
+	NEED(rseq_len <= 256);
 }
 
 static void rseq_check(enum cr_phase phase)
@@ -801,8 +815,7 @@ static void rseq_check(enum cr_phase phase)
 	int cpu;
 
 	/* The area is the one that is registered: busy, not invalid. */
-	CHECK_EQ(syscall(SYS_rseq, rseq_area(), 32, 0, RSEQ_SIG), -1);
-	CHECK_EQ(errno, EBUSY);
+	CHECK_EQ(register_rseq(rseq_len), EBUSY);
 
 	NEED(!sched_getaffinity(0, sizeof(old), &old));
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
