@@ -6,7 +6,7 @@
 //! last; the content of segments, also of those that nobody has attached or
 //! that are to be destroyed (IPC_RMID), and who has made it (kernel.shm_rmid_forced); values of
 //! semaphores; messages; the limits of the namespace, and which identifiers it gives out next.
-//! Not kept, and refused: SEM_UNDO, segments with huge pages or locked ones (SHM_LOCK), message
+//! Not kept, and refused: SEM_UNDO, locked segments (SHM_LOCK), message
 //! queues of POSIX; and in a subtree, attached segments of the caller's namespace.
 //!
 //! Objects are made empty by the root of the tree, before anybody can attach one. What they
@@ -28,6 +28,7 @@ use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image;
 use crate::image::RawRecord;
+use crate::mm;
 use crate::mm::pages::Owner;
 use crate::mm::pages::Run;
 use crate::object::Class;
@@ -201,13 +202,7 @@ fn restore_perm(perm: &IpcPerm) -> ipc::Perm {
 }
 
 fn save_shm(saver: &mut Saver<'_>, ns: &ipc::IpcNs, ipc: ObjRef, id: i32) -> Result<u64> {
-    let ipc::Shm { state, file } = ns.shm(id, &saver.ns).map_err(|errno| {
-        if errno == EOPNOTSUPP {
-            saver.refuse(fmt!("shared memory segment {id}: has huge pages"))
-        } else {
-            errno.into()
-        }
-    })?;
+    let ipc::Shm { state, file } = ns.shm(id, &saver.ns)?;
 
     if state.perm.mode & !(MODE | SHM_DEST) != 0 {
         return Err(saver.refuse(fmt!(
@@ -230,13 +225,14 @@ fn save_shm(saver: &mut Saver<'_>, ns: &ipc::IpcNs, ipc: ObjRef, id: i32) -> Res
             creator: state.creator,
             attached: state.nattch,
             name: state.name,
-            reserved: 0,
+            huge: sys::hugetlb::shift(&file),
         },
         &[],
     )?;
     let mut runs = KVVec::new();
     let mut from = 0;
 
+    mm::hugetlb::save(saver, &file, number)?;
     // This file is the segment's own, its position is nobody's.
     while let Some((start, end)) = sys::mm::shmem::next_data(&file, from)? {
         runs.push(Run::of_bytes(start, end)?, GFP_KERNEL)?;
@@ -385,7 +381,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
                 || i64::try_from(state.size).is_err()
                 || (state.perm.mode & SHM_DEST != 0 && state.attached == 0)
                 || state.creator < 0
-                || state.reserved != 0
+                || (state.huge != 0 && !mm::hugetlb::is_shift(state.huge))
                 || state.perm.key
                     != if state.perm.mode & SHM_DEST != 0 {
                         0
@@ -456,7 +452,7 @@ fn shm_state(record: &ShmSegment) -> bindings::checkpoint_shm {
         creator,
         attached,
         name,
-        reserved: _,
+        huge,
     } = *record;
 
     bindings::checkpoint_shm {
@@ -470,6 +466,7 @@ fn shm_state(record: &ShmSegment) -> bindings::checkpoint_shm {
         lpid,
         creator,
         nattch: attached,
+        huge,
         noreserve: flags & SHM_NORESERVE != 0,
         file: core::ptr::null_mut(),
     }
@@ -565,8 +562,7 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
 /// Makes a segment in the running task's namespace, without its content.
 pub(crate) fn restore_segment(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     let (state, _) = restart.record::<ShmSegment>(number)?;
-
-    ipc::create_shm(&shm_state(&state)).map_err(|errno| {
+    let file = ipc::create_shm(&shm_state(&state)).map_err(|errno| {
         restart.log.error(
             errno,
             fmt!(
@@ -575,7 +571,10 @@ pub(crate) fn restore_segment(restart: &Restart, number: ObjRef) -> Result<FileR
                 state.perm.id
             ),
         )
-    })
+    })?;
+
+    mm::hugetlb::restore(restart, &file, number)?;
+    Ok(file)
 }
 
 /// Sets what the objects of the root's namespace remember, when all tasks are there and everything

@@ -20,33 +20,31 @@ int checkpoint_shm_get(struct ipc_namespace *ns, int id,
 		       struct checkpoint_shm *state)
 {
 	struct shmid_kernel *shp;
-	int ret = -EOPNOTSUPP;
 
 	shp = shm_lock(ns, id);
 	if (IS_ERR(shp))
 		return PTR_ERR(shp);
-	if (!is_file_hugepages(shp->shm_file)) {
-		checkpoint_ipc_get_perm(&shp->shm_perm, &state->perm);
-		state->size = shp->shm_segsz;
-		state->atime = shp->shm_atim;
-		state->dtime = shp->shm_dtim;
-		state->ctime = shp->shm_ctim;
-		state->cpid = pid_nr_ns(shp->shm_cprid, pid_ns);
-		state->lpid = pid_nr_ns(shp->shm_lprid, pid_ns);
-		state->nattch = shp->shm_nattch;
-		/* We are under RCU: see shm_clist_rm(). */
-		if (!list_empty(&shp->shm_clist))
-			state->creator = task_pid_nr_ns(shp->shm_creator, pid_ns);
-		state->noreserve = SHMEM_I(file_inode(shp->shm_file))->flags &
-				   SHMEM_F_NORESERVE;
-		state->file = get_file(shp->shm_file);
-		if (sscanf(state->file->f_path.dentry->d_name.name, "SYSV%x",
-			   &state->name) != 1)
-			state->name = state->perm.key;
-		ret = 0;
-	}
+	checkpoint_ipc_get_perm(&shp->shm_perm, &state->perm);
+	state->size = shp->shm_segsz;
+	state->atime = shp->shm_atim;
+	state->dtime = shp->shm_dtim;
+	state->ctime = shp->shm_ctim;
+	state->cpid = pid_nr_ns(shp->shm_cprid, pid_ns);
+	state->lpid = pid_nr_ns(shp->shm_lprid, pid_ns);
+	state->nattch = shp->shm_nattch;
+	/* We are under RCU: see shm_clist_rm(). */
+	if (!list_empty(&shp->shm_clist))
+		state->creator = task_pid_nr_ns(shp->shm_creator, pid_ns);
+	/* Of huge pages those are counted that are reserved. */
+	state->noreserve = !is_file_hugepages(shp->shm_file) &&
+			   SHMEM_I(file_inode(shp->shm_file))->flags &
+			   SHMEM_F_NORESERVE;
+	state->file = get_file(shp->shm_file);
+	if (sscanf(state->file->f_path.dentry->d_name.name, "SYSV%x",
+		   &state->name) != 1)
+		state->name = state->perm.key;
 	shm_unlock(shp);
-	return ret;
+	return 0;
 }
 
 struct file *checkpoint_shm_create(const struct checkpoint_shm *state)
@@ -61,6 +59,10 @@ struct file *checkpoint_shm_create(const struct checkpoint_shm *state)
 	struct shmid_kernel *shp;
 	int id;
 
+	/* What was reserved of them comes later. */
+	if (state->huge)
+		params.flg = SHM_NORESERVE | SHM_HUGETLB |
+			     (state->huge & SHM_HUGE_MASK) << SHM_HUGE_SHIFT;
 	down_write(&shm_ids(ns).rwsem);
 	shm_ids(ns).next_id = state->perm.id;
 	id = newseg(ns, &params);
@@ -138,7 +140,8 @@ struct file *checkpoint_shm_open(int id, bool may_write)
 	base = get_file(shp->shm_file);
 	shm_unlock(shp);
 	file = alloc_file_clone(base, may_write ? O_RDWR : O_RDONLY,
-				&shm_file_operations);
+				is_file_hugepages(base) ?
+				&shm_file_operations_huge : &shm_file_operations);
 	if (IS_ERR(file)) {
 		kfree(sfd);
 		fput(base);

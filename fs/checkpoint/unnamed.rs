@@ -3,13 +3,15 @@
 //! Regular files without a name: memfd_create(2), and files that have been deleted while somebody
 //! has them open or mapped.
 //!
+//! The memory of mmap(MAP_ANONYMOUS | MAP_HUGETLB) is such a file as well.
+//!
 //! Kept: the content, where it has holes, owner, permissions, times of access and modification;
 //! the name and the seals of a memfd; the name that a file had and the directory that it was in;
-//! whether it can be linked again (O_TMPFILE).
+//! whether it can be linked again (O_TMPFILE); huge pages, and how many of them are reserved.
 //! Not kept: the inode number, the time of change, extended attributes.
 //! Not kept, and refused: a deleted file that has another name (hard link), one in a directory that
 //! is gone too, one with set-user-id or set-group-id; what is on a file system that does not keep
-//! its pages in memory; memfds with huge pages or of secret memory.
+//! its pages in memory; memfds of secret memory.
 //!
 //! A deleted file comes back in the directory where it was, made there with the rights of the
 //! restarter, whatever has its name now.
@@ -22,6 +24,7 @@ use crate::error::Result;
 use crate::format::file::Unnamed;
 use crate::format::file::UnnamedFile;
 use crate::format::file::UNNAMED_DELETED;
+use crate::format::file::UNNAMED_HUGE;
 use crate::format::file::UNNAMED_LINKABLE;
 use crate::format::file::UNNAMED_MEMFD;
 use crate::format::file::UNNAMED_ORIGINAL;
@@ -29,6 +32,7 @@ use crate::format::file::UNNAMED_TMPFILE;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image::RawRecord;
+use crate::mm;
 use crate::mm::pages::Owner;
 use crate::mm::pages::Run;
 use crate::object::Class;
@@ -38,6 +42,7 @@ use crate::save::Saver;
 use crate::sys;
 use crate::sys::file::FileRef;
 use crate::sys::file::Path;
+use crate::sys::hugetlb;
 use crate::sys::unnamed;
 use crate::sys::unnamed::State;
 use kernel::bindings;
@@ -69,6 +74,9 @@ const SEALS: u32 = bindings::F_SEAL_SEAL
 /// What the names of memfds begin with.
 const PREFIX: &[u8] = b"memfd:";
 
+/// The name of the memory of mmap(MAP_ANONYMOUS | MAP_HUGETLB), `HUGETLB_ANON_FILE`.
+const HUGE: &[u8] = b"anon_hugepage";
+
 /// How a file is opened that the restart itself looks at.
 const READ: u32 = bindings::O_RDONLY | bindings::O_LARGEFILE;
 
@@ -77,14 +85,18 @@ const O_TMPFILE: u32 = bindings::__O_TMPFILE | bindings::O_DIRECTORY;
 
 fn is_unnamed(file: &FileRef) -> bool {
     sys::file::status(file).mode & S_IFMT == S_IFREG
-        && (unnamed::is_memfd(file)
-            || (sys::file::is_on_disk(file) && sys::file::is_unlinked(file)))
+        && (is_memory(file) || (sys::file::is_on_disk(file) && sys::file::is_unlinked(file)))
+}
+
+/// Whether the file never was in a directory.
+fn is_memory(file: &FileRef) -> bool {
+    unnamed::is_memfd(file) || hugetlb::is_anonymous(file)
 }
 
 fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     let status = sys::file::status(file);
     let is_tmpfile = status.flags & O_TMPFILE == O_TMPFILE;
-    let original = if unnamed::is_memfd(file) && unnamed::is_original(file) {
+    let original = if is_memory(file) && unnamed::is_original(file) {
         UNNAMED_ORIGINAL
     } else {
         0
@@ -110,7 +122,13 @@ fn save_object(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     let state = unnamed::state(file).map_err(|_| {
         refuse("it has been deleted, on a file system of which that is not supported")
     })?;
-    let is_memfd = unnamed::is_memfd(file);
+    let kind = if unnamed::is_memfd(file) {
+        UNNAMED_MEMFD
+    } else if hugetlb::is_anonymous(file) {
+        UNNAMED_HUGE
+    } else {
+        UNNAMED_DELETED
+    };
 
     if sys::file::has_numa_policy(file) {
         return Err(refuse("it has a NUMA policy (mbind(2))"));
@@ -123,7 +141,7 @@ fn save_object(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
             "it has been deleted, and is set-user-id or set-group-id",
         ));
     }
-    let directory = if is_memfd {
+    let directory = if kind != UNNAMED_DELETED {
         CString::try_from(c"")?
     } else {
         saver.path_name(&unnamed::directory(file))?
@@ -132,11 +150,7 @@ fn save_object(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     let [atime, mtime] = [state.atime, state.mtime];
     let number = saver.out.object(
         &Unnamed {
-            kind: if is_memfd {
-                UNNAMED_MEMFD
-            } else {
-                UNNAMED_DELETED
-            },
+            kind,
             mode: state.mode,
             uid: state.uid,
             gid: state.gid,
@@ -147,11 +161,14 @@ fn save_object(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
             mtime,
             directory: u32::try_from(directory.to_bytes().len()).map_err(|_| EINVAL)?,
             name: u32::try_from(name.to_bytes().len()).map_err(|_| EINVAL)?,
+            huge: state.huge,
+            reserved: 0,
         },
         &[directory.to_bytes(), name.to_bytes()],
     )?;
 
     saver.objects.insert(Class::Unnamed, key, number)?;
+    mm::hugetlb::save(saver, file, number)?;
     save_content(saver, file, number)
 }
 
@@ -197,18 +214,25 @@ pub(crate) fn check_object(record: &RawRecord<'_>) -> Result {
     let (directory, name) = tail
         .split_at_checked(state.directory as usize)
         .ok_or(EINVAL)?;
-    let is_memfd = match state.kind {
-        UNNAMED_MEMFD => true,
+    let is_memory = match state.kind {
+        UNNAMED_MEMFD | UNNAMED_HUGE => true,
         UNNAMED_DELETED => false,
         _ => return Err(EINVAL.into()),
+    };
+    let name_fits = match state.kind {
+        UNNAMED_MEMFD => name.starts_with(PREFIX),
+        UNNAMED_HUGE => name == HUGE && state.huge != 0,
+        _ => !name.contains(&b'/'),
     };
     let is_time = |time: [i64; 2]| (0..1_000_000_000).contains(&time[1]);
 
     if state.mode & !0o1777 != S_IFREG
         || state.seals & !SEALS != 0
-        || (!is_memfd && state.seals != 0)
+        || (state.kind != UNNAMED_MEMFD && state.seals != 0)
         || state.flags & !UNNAMED_LINKABLE != 0
-        || (is_memfd && state.flags != 0)
+        || (is_memory && state.flags != 0)
+        || (state.huge != 0 && !mm::hugetlb::is_shift(state.huge))
+        || state.reserved != 0
         || i64::try_from(state.size).is_err()
         || !is_time(state.atime)
         || !is_time(state.mtime)
@@ -216,12 +240,12 @@ pub(crate) fn check_object(record: &RawRecord<'_>) -> Result {
         || name.is_empty()
         || name.len() > bindings::NAME_MAX as usize
         || name.contains(&0)
-        || (is_memfd && (!directory.is_empty() || !name.starts_with(PREFIX)))
-        || (!is_memfd && name.contains(&b'/'))
+        || (is_memory && !directory.is_empty())
+        || !name_fits
     {
         return Err(EINVAL.into());
     }
-    if !is_memfd {
+    if !is_memory {
         path_name(directory)?;
     }
     Ok(())
@@ -232,7 +256,7 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     let UnnamedFile { open, file, flags } = state;
     let open_flags = super::open_flags(&open)?;
     let behind = restart.unnamed(file)?;
-    let is_original = flags & UNNAMED_ORIGINAL != 0 && unnamed::is_memfd(&behind);
+    let is_original = flags & UNNAMED_ORIGINAL != 0 && is_memory(&behind);
     let file = if is_original {
         sys::pipe::set_flags(&behind, open_flags);
         behind
@@ -263,6 +287,8 @@ fn state_of(record: &Unnamed) -> State {
         mtime,
         directory: _,
         name: _,
+        huge,
+        reserved: _,
     } = *record;
 
     State {
@@ -274,6 +300,7 @@ fn state_of(record: &Unnamed) -> State {
         gid,
         seals,
         nlink: 0,
+        huge,
         linkable: flags & UNNAMED_LINKABLE != 0,
     }
 }
@@ -286,12 +313,14 @@ pub(crate) fn restore_object(restart: &Restart, number: ObjRef) -> Result<FileRe
         .split_at_checked(record.directory as usize)
         .ok_or(EINVAL)?;
     let name = super::path::c_string(name)?;
-    let made = if record.kind == UNNAMED_MEMFD {
-        unnamed::create_memfd(&name)
-    } else {
-        let directory = path_name(directory)?;
+    let made = match record.kind {
+        UNNAMED_MEMFD => unnamed::create_memfd(&name, state.huge),
+        UNNAMED_HUGE => hugetlb::create(state.size, state.huge),
+        _ => {
+            let directory = path_name(directory)?;
 
-        unnamed::create_deleted(restart.root(), &directory, &name, state.linkable)
+            unnamed::create_deleted(restart.root(), &directory, &name, state.linkable)
+        }
     };
     let file = made.map_err(|errno| {
         restart.log.error(
@@ -310,6 +339,7 @@ pub(crate) fn restore_object(restart: &Restart, number: ObjRef) -> Result<FileRe
             ),
         )
     })?;
+    mm::hugetlb::restore(restart, &file, number)?;
     Ok(file)
 }
 

@@ -28,6 +28,7 @@ struct sigevent;
 struct sock_fprog_kern;
 struct task_struct;
 struct tty_struct;
+struct vm_area_struct;
 struct wait_queue_head;
 
 /*
@@ -47,6 +48,7 @@ struct checkpoint_shm {
 	s64 atime, dtime, ctime;
 	s32 cpid, lpid, creator;
 	u32 nattch;
+	u32 huge;
 	bool noreserve;
 	struct file *file;
 };
@@ -149,6 +151,13 @@ int wait_for_vfork_done(struct task_struct *child, struct completion *vfork);
 /* mm/madvise.c, with CONFIG_ANON_VMA_NAME */
 int madvise_set_anon_name(struct mm_struct *mm, unsigned long start,
 			  unsigned long len_in, struct anon_vma_name *anon_name);
+
+/*
+ * mm/hugetlb.c: whether a private mapping has pages reserved, as who made it has
+ * and a child has not; whether a child has lost pages to who made it
+ */
+bool checkpoint_hugetlb_has_reserve(struct vm_area_struct *vma);
+bool checkpoint_hugetlb_is_robbed(struct vm_area_struct *vma);
 
 /* mm/mseal.c, on 64-bit machines: of the current address space */
 int mseal_range(unsigned long start, unsigned long end);

@@ -18,6 +18,7 @@
 #include <linux/filelock.h>
 #include <linux/fs_struct.h>
 #include <linux/fsnotify.h>
+#include <linux/hugetlb.h>
 #include <linux/init_task.h>
 #include <linux/ipc_namespace.h>
 #include <linux/ksm.h>
@@ -246,6 +247,7 @@ struct checkpoint_unnamed {
 	u32 gid;
 	u32 seals;
 	u32 nlink;
+	u32 huge;
 	bool linkable;
 };
 

@@ -116,7 +116,59 @@ static int anon_pmd_entry(pmd_t *pmd, unsigned long addr, unsigned long next,
 	return ret;
 }
 
+/*
+ * A page of hugetlb, in whole: one that holds zeros is there nevertheless, and
+ * need not be found again when it is asked for.
+ */
+#ifdef CONFIG_HUGETLB_PAGE
+static int anon_hugetlb_entry(pte_t *pte, unsigned long hmask,
+			      unsigned long addr, unsigned long next,
+			      struct mm_walk *walk)
+{
+	struct anon_walk *anon = walk->private;
+	spinlock_t *ptl = huge_pte_lock(hstate_vma(walk->vma), walk->mm, pte);
+	pte_t entry = huge_ptep_get(walk->mm, addr & hmask, pte);
+	struct page *page;
+	int ret = 0;
+	u64 id = 0;
+
+	if (huge_pte_none(entry))
+		goto unlock;
+	if (!pte_present(entry)) {
+		ret = leaf_is_anon(softleaf_from_pte(entry), &id);
+		if (ret > 0)
+			ret = anon->found(anon->arg, addr, next, 0);
+		goto unlock;
+	}
+	page = &page_folio(pte_page(entry))->page;
+	if (!PageAnon(page))
+		goto unlock;
+	if (PageAnonExclusive(page)) {
+		ret = anon->found(anon->arg, addr, next, 0);
+		goto unlock;
+	}
+	id = page_to_pfn(page) + ((addr & ~hmask) >> PAGE_SHIFT);
+	for (; addr < next && !ret; addr += PAGE_SIZE)
+		ret = anon->found(anon->arg, addr, addr + PAGE_SIZE, id++);
+unlock:
+	spin_unlock(ptl);
+	return ret;
+}
+
+static int not_empty_hugetlb(pte_t *pte, unsigned long hmask,
+			     unsigned long addr, unsigned long next,
+			     struct mm_walk *walk)
+{
+	return huge_pte_none(huge_ptep_get(walk->mm, addr & hmask, pte)) ?
+	       0 : -EEXIST;
+}
+#else
+#define anon_hugetlb_entry	NULL
+#define not_empty_hugetlb	NULL
+#endif
+
 static const struct mm_walk_ops anon_walk_ops = {
+	.hugetlb_entry = anon_hugetlb_entry,
 	.pmd_entry = anon_pmd_entry,
 	.pte_entry = anon_pte_entry,
 	.walk_lock = PGWALK_RDLOCK,
@@ -317,6 +369,7 @@ static int not_empty_pmd(pmd_t *pmd, unsigned long addr, unsigned long next,
 }
 
 static const struct mm_walk_ops not_empty_ops = {
+	.hugetlb_entry = not_empty_hugetlb,
 	.pmd_entry = not_empty_pmd,
 	.pte_entry = not_empty_pte,
 	.walk_lock = PGWALK_WRLOCK,
@@ -326,9 +379,13 @@ static const struct mm_walk_ops not_empty_ops = {
 static bool may_share(struct vm_area_struct *dst, struct vm_area_struct *src,
 		      unsigned long addr)
 {
-	const vm_flags_t not = VM_SPECIAL | VM_HUGETLB | VM_DROPPABLE | __VM_UFFD_FLAGS;
+	const bool huge = is_vm_hugetlb_page(src);
+	const vm_flags_t not = (huge ? VM_SPECIAL & ~VM_DONTEXPAND : VM_SPECIAL) |
+			       VM_DROPPABLE | __VM_UFFD_FLAGS;
 
-	return vma_is_cow_mapping(dst) && vma_is_cow_mapping(src) &&
+	return is_vm_hugetlb_page(dst) == huge &&
+		(!huge || hstate_vma(dst) == hstate_vma(src)) &&
+		vma_is_cow_mapping(dst) && vma_is_cow_mapping(src) &&
 		!((dst->vm_flags | src->vm_flags) & not) &&
 		/* Sharing would not lock the page for @dst. */
 		!(dst->vm_flags & VM_LOCKED) &&
@@ -348,12 +405,27 @@ static int fork_anon_vma(struct vm_area_struct *dst, struct vm_area_struct *src)
 	return ret;
 }
 
+/* The huge pages of a part of a mapping. */
+static int share_hugetlb(struct vm_area_struct *dst, struct vm_area_struct *src,
+			 unsigned long start, unsigned long end)
+{
+	struct vm_area_struct part = *src;
+
+	/* fork(2) copies all of a mapping, so the part stands for one. */
+	part.vm_start = start;
+	part.vm_end = end;
+	return copy_hugetlb_page_range(dst->vm_mm, src->vm_mm, dst, &part);
+}
+
 static int share_range(struct vm_area_struct *dst, struct vm_area_struct *src,
 		       unsigned long start, unsigned long end)
 {
 	int ret;
 
 	if (!src->anon_vma || !may_share(dst, src, start))
+		return 0;
+	if (is_vm_hugetlb_page(src) &&
+	    (start | end) & ~huge_page_mask(hstate_vma(src)))
 		return 0;
 	vma_start_write(src);
 	vma_start_write(dst);
@@ -363,11 +435,15 @@ static int share_range(struct vm_area_struct *dst, struct vm_area_struct *src,
 	ret = dst->anon_vma ? anon_vma_link(dst, src) : fork_anon_vma(dst, src);
 	if (ret)
 		return ret == -EXDEV ? 0 : ret;
-	if (start & ~HPAGE_PMD_MASK)
-		split_huge_pmd_address(src, start, false);
-	if (end & ~HPAGE_PMD_MASK)
-		split_huge_pmd_address(src, end, false);
-	ret = copy_page_range_part(dst, src, start, end);
+	if (is_vm_hugetlb_page(src)) {
+		ret = share_hugetlb(dst, src, start, end);
+	} else {
+		if (start & ~HPAGE_PMD_MASK)
+			split_huge_pmd_address(src, start, false);
+		if (end & ~HPAGE_PMD_MASK)
+			split_huge_pmd_address(src, end, false);
+		ret = copy_page_range_part(dst, src, start, end);
+	}
 	flush_tlb_range(src, start, end);
 	return ret ?: 1;
 }

@@ -391,7 +391,12 @@ impl Plan {
 
             let size = match owner.kind {
                 memory::Shmem::KIND => Some(owner.parse::<memory::Shmem>()?.0.size),
-                namespace::ShmSegment::KIND => Some(owner.parse::<namespace::ShmSegment>()?.0.size),
+                namespace::ShmSegment::KIND => {
+                    let (segment, _) = owner.parse::<namespace::ShmSegment>()?;
+
+                    1u64.checked_shl(segment.huge)
+                        .and_then(|page| segment.size.checked_next_multiple_of(page))
+                }
                 file::Unnamed::KIND => Some(owner.parse::<file::Unnamed>()?.0.size),
                 _ => None,
             };
@@ -582,6 +587,7 @@ impl Checker {
                 fits.then_some(owner).ok_or(EINVAL)?
             }
             memory::Vma::KIND => self.check_vma(record, kind_of)?,
+            memory::HugeReserve::KIND => mm::hugetlb::check(record, kind_of)?,
             memory::Guards::KIND => mm::vma::check_guards(record, kind_of)?,
             memory::PageMap::KIND => {
                 let is_mapped = |object| self.mapped.get(&object).is_some();

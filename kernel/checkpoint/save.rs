@@ -313,7 +313,9 @@ fn save(
         shares_memory,
     } = collect(root, tree.as_ref().ok_or(ESRCH)?, mode, frozen, log)?;
     // Whoever runs meanwhile could write to what is duplicated, and fork what is not to be forked.
-    let cow = flags & u64::from(bindings::CHECKPOINT_COW) != 0 && !shares_memory;
+    let cow = flags & u64::from(bindings::CHECKPOINT_COW) != 0
+        && !shares_memory
+        && !pages.has_huge_pages();
 
     if cow {
         pages.duplicate()?;

@@ -99,6 +99,8 @@ pub(crate) struct Range {
     pub(crate) end: u64,
     /// Whether pages that hold only zeros need not be saved.
     pub(crate) skip_zeros: bool,
+    /// Whether its pages are huge (hugetlb).
+    pub(crate) huge: bool,
 }
 
 /// What has pages. Shared by reference, since a saver lends it and a restart owns it.
@@ -276,6 +278,14 @@ impl Pages {
 
         self.entries.push(entry, GFP_KERNEL)?;
         Ok(number)
+    }
+
+    /// Whether private memory has huge pages (hugetlb). A duplicate of it would take one more when
+    /// the task writes to it, which need not be there: then the task would be killed.
+    pub(crate) fn has_huge_pages(&self) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.ranges.iter().any(|range| range.huge))
     }
 
     /// Puts copy-on-write duplicates in the place of all address spaces, so that the tasks may run

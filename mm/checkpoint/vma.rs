@@ -68,13 +68,15 @@ const FLAGS: [(u64, u64); 28] = [
 /// Flags that are set by their own call, when everything is mapped.
 const LATER: u64 = format::VMA_MERGEABLE | format::VMA_SEALED;
 
+/// Flags that a mapping of huge pages has by its file.
+const HUGE: u64 = bits::HUGETLB | bits::DONTEXPAND;
+
 /// What the log says of flags that are not kept.
-const REFUSED: [(u64, &str); 3] = [
+const REFUSED: [(u64, &str); 2] = [
     (
         bits::UFFD_MISSING | bits::UFFD_WP | bits::UFFD_MINOR | bits::UFFD_RWP,
         "is registered with userfaultfd(2)",
     ),
-    (bits::HUGETLB, "has huge pages of its own (MAP_HUGETLB)"),
     (
         bits::PFNMAP | bits::IO | bits::MIXEDMAP,
         "is memory of a device",
@@ -142,6 +144,7 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
                 end: vma.end,
                 // Locked memory is never touched for the first time.
                 skip_zeros: vma.file.is_none() && vma.flags & bits::LOCKED == 0,
+                huge: vma.flags & bits::HUGETLB != 0,
             };
 
             ranges.push(range, GFP_KERNEL)?;
@@ -164,7 +167,17 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
 }
 
 fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
-    let (flags, unknown) = to_image(vma.flags);
+    let huge = if vma.flags & bits::HUGETLB != 0 {
+        HUGE
+    } else {
+        0
+    };
+    let (flags, unknown) = to_image(vma.flags & !huge);
+    let flags = if vma.unreserved {
+        flags | format::VMA_UNRESERVED
+    } else {
+        flags
+    };
     let special = vma.special.as_ref().map(|name| name.to_bytes());
     let refuse =
         |what: fmt::Arguments<'_>| saver.refuse(fmt!("mapping at {:#x}: {what}", vma.start));
@@ -177,6 +190,11 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
     if special.is_none() && unknown != 0 {
         return Err(refuse(fmt!(
             "has properties that are not supported: {unknown:#x}"
+        )));
+    }
+    if vma.robbed {
+        return Err(refuse(fmt!(
+            "has lost huge pages to the process that made it"
         )));
     }
     if vma.policy {
@@ -259,7 +277,8 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
         || vma.start >= vma.end
         || !sys::page::is_aligned(vma.start)
         || !sys::page::is_aligned(vma.end)
-        || to_kernel(vma.flags).1 != 0
+        || to_kernel(vma.flags & !format::VMA_UNRESERVED).1 != 0
+        || (vma.flags & format::VMA_UNRESERVED != 0 && !may_be_unreserved(&vma))
         || !object_fits
         || (vma.flags & format::VMA_SHARED != 0 && !may_share)
         || (vma.kind == format::VMA_ANON && may_share)
@@ -270,6 +289,11 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
         return Err(EINVAL.into());
     }
     Ok(vma)
+}
+
+/// Whether a mapping is a private one that counts, which one without a reservation would be.
+fn may_be_unreserved(vma: &Vma) -> bool {
+    vma.kind == format::VMA_FILE && vma.flags & (format::VMA_MAYSHARE | format::VMA_NORESERVE) == 0
 }
 
 /// Checks the record of guard regions; gives the address space that it belongs to.
@@ -337,13 +361,21 @@ fn restore(restart: &Restart, vma: &Vma) -> Result {
         _ => None,
     };
 
-    Ok(sys::mm::map(&sys::mm::Mapping {
+    sys::mm::map(&sys::mm::Mapping {
         start,
         len: end.checked_sub(start).ok_or(EINVAL)?,
         flags: to_kernel(flags & !LATER).0,
         pgoff,
         file: file.as_ref(),
-    })?)
+        unreserved: flags & format::VMA_UNRESERVED != 0,
+    })
+    .map_err(|errno| match &file {
+        Some(file) if errno == ENOMEM && sys::hugetlb::shift(file) != 0 => restart.log.error(
+            errno,
+            fmt!("mapping at {start:#x}: there are not enough huge pages"),
+        ),
+        _ => errno.into(),
+    })
 }
 
 /// Gives the mappings in the running task's address space what is set by calls of its own: names,

@@ -5,6 +5,7 @@
 #include "checkpoint_attributes.c"
 #include "checkpoint_cred.c"
 #include "checkpoint_files.c"
+#include "checkpoint_hugetlb.c"
 #include "checkpoint_fs.c"
 #include "checkpoint_ipc.c"
 #include "checkpoint_jobctl.c"

@@ -140,7 +140,6 @@ __rust_helper bool rust_helper_checkpoint_is_user_fs(struct file *file)
 	case PSTOREFS_MAGIC:
 	case EFIVARFS_MAGIC:
 	case BINFMTFS_MAGIC:
-	case HUGETLBFS_MAGIC:
 		return false;
 	}
 	return !(sb->s_flags & SB_NOUSER) && !(sb->s_flags & SB_KERNMOUNT);
@@ -205,7 +204,7 @@ __rust_helper void rust_helper_checkpoint_fs_install(struct fs_struct *fs)
 
 __rust_helper bool rust_helper_checkpoint_is_shmem(struct file *file)
 {
-	return shmem_mapping(file->f_mapping);
+	return shmem_mapping(file->f_mapping) || is_file_hugepages(file);
 }
 
 /* Nobody could give a file in a file system such a name that is a root. */
@@ -213,7 +212,7 @@ __rust_helper bool rust_helper_checkpoint_is_memfd(struct file *file)
 {
 	struct dentry *dentry = file->f_path.dentry;
 
-	return shmem_mapping(file->f_mapping) && IS_ROOT(dentry) &&
+	return rust_helper_checkpoint_is_shmem(file) && IS_ROOT(dentry) &&
 	       !strncmp(dentry->d_name.name, "memfd:", 6);
 }
 
@@ -225,7 +224,8 @@ rust_helper_checkpoint_unnamed_get(struct file *file,
 	struct timespec64 atime = inode_get_atime(inode);
 	struct timespec64 mtime = inode_get_mtime(inode);
 
-	if (!shmem_mapping(file->f_mapping) && !file->f_mapping->a_ops->read_folio)
+	if (!rust_helper_checkpoint_is_shmem(file) &&
+	    !file->f_mapping->a_ops->read_folio)
 		return -EOPNOTSUPP;
 	*state = (struct checkpoint_unnamed) {
 		.size = i_size_read(inode),
@@ -235,6 +235,7 @@ rust_helper_checkpoint_unnamed_get(struct file *file,
 		.uid = from_kuid_munged(current_user_ns(), inode->i_uid),
 		.gid = from_kgid_munged(current_user_ns(), inode->i_gid),
 		.nlink = inode->i_nlink,
+		.huge = rust_helper_checkpoint_huge_shift(file),
 	};
 	if (rust_helper_checkpoint_is_memfd(file))
 		state->seals = memfd_get_seals(file);
@@ -322,7 +323,8 @@ rust_helper_checkpoint_unnamed_set(struct file *file,
 	};
 	int ret;
 
-	if (!uid_valid(uid) || !gid_valid(gid))
+	if (!uid_valid(uid) || !gid_valid(gid) ||
+	    state->huge != rust_helper_checkpoint_huge_shift(file))
 		return -EINVAL;
 	if (rust_helper_checkpoint_is_memfd(file) &&
 	    (state->mode & 0111 || !(state->seals & F_SEAL_EXEC)) &&

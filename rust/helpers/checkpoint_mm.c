@@ -22,7 +22,8 @@ __rust_helper u32 rust_helper_checkpoint_page_crc(struct page *page, u32 crc)
 __rust_helper void rust_helper_checkpoint_put_dirty(struct page *page)
 {
 	set_page_dirty_lock(page);
-	mark_page_accessed(page);
+	if (!folio_test_hugetlb(page_folio(page)))
+		mark_page_accessed(page);
 	put_page(page);
 }
 
@@ -201,12 +202,22 @@ static inline int checkpoint_forbid_write(struct mm_struct *mm,
 	return 0;
 }
 
+/* A mapping of huge pages that a child has inherited: without a reservation. */
+static inline void checkpoint_forget_noreserve(struct mm_struct *mm,
+					       unsigned long addr)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, addr);
+
+	if (vma && is_vm_hugetlb_page(vma))
+		vm_flags_clear(vma, VM_NORESERVE);
+}
+
 /* Maps in current's address space what mmap(2) and madvise(2) would. */
 __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 					      unsigned long addr,
 					      unsigned long len,
 					      const u64 *vm_flags,
-					      unsigned long pgoff)
+					      unsigned long pgoff, bool unreserved)
 {
 	const vm_flags_t by_prot = VM_READ | VM_WRITE | VM_EXEC | VM_MAYREAD |
 		VM_MAYWRITE | VM_MAYEXEC | VM_SHARED | VM_MAYSHARE | VM_ACCOUNT |
@@ -226,8 +237,10 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 		 vm & VM_DROPPABLE ? MAP_DROPPABLE : MAP_PRIVATE;
 	if (vm & VM_GROWSDOWN)
 		flags |= MAP_GROWSDOWN;
-	if (vm & VM_NORESERVE)
+	if (vm & VM_NORESERVE || unreserved)
 		flags |= MAP_NORESERVE;
+	if (unreserved && (!file || !is_file_hugepages(file)))
+		return -EINVAL;
 	if (vm & ARCH_VM_PKEY_FLAGS && !arch_pkeys_enabled())
 		return -EOPNOTSUPP;
 	if (vm & VM_READ)
@@ -267,6 +280,8 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 		if (got == addr && vm & VM_SHARED && !(vm & VM_MAYWRITE) &&
 		    checkpoint_forbid_write(mm, addr, len))
 			got = -EINVAL;
+		if (got == addr && unreserved)
+			checkpoint_forget_noreserve(mm, addr);
 		mmap_write_unlock(mm);
 	}
 	if (charged && IS_ERR_VALUE(got))
@@ -293,8 +308,11 @@ __rust_helper struct file *rust_helper_checkpoint_shared_anon(const u64 *size,
 __rust_helper int rust_helper_checkpoint_next_data(struct file *file, u64 *start,
 						   u64 *end)
 {
-	loff_t data = vfs_llseek(file, *start, SEEK_DATA), hole;
+	loff_t data, hole;
 
+	if (is_file_hugepages(file))
+		return checkpoint_huge_next_data(file, start, end);
+	data = vfs_llseek(file, *start, SEEK_DATA);
 	if (data < 0)
 		return data;
 	hole = vfs_llseek(file, data, SEEK_HOLE);
@@ -308,6 +326,8 @@ __rust_helper int rust_helper_checkpoint_next_data(struct file *file, u64 *start
 __rust_helper struct page *rust_helper_checkpoint_shmem_page(struct file *file,
 							     unsigned long index)
 {
+	if (is_file_hugepages(file))
+		return checkpoint_huge_page(file, index);
 	return shmem_read_mapping_page(file->f_mapping, index);
 }
 

@@ -74,14 +74,17 @@ pub const UNNAMED_MEMFD: u32 = 1;
 /// [`Unnamed::kind`]: a file that has been deleted.
 pub const UNNAMED_DELETED: u32 = 2;
 
+/// [`Unnamed::kind`]: the memory of mmap(MAP_ANONYMOUS | MAP_HUGETLB).
+pub const UNNAMED_HUGE: u32 = 3;
+
 /// [`Unnamed::flags`]: linkat(2) may give it a name (O_TMPFILE without O_EXCL).
 pub const UNNAMED_LINKABLE: u32 = 1;
 
 record! {
     /// A regular file without a name; its pages are in the image. The tail is the path of the
-    /// directory that it was in (none for a memfd) and its name (with `memfd:` in front for one).
-    pub struct Unnamed: kind 0x70, version 1, size 72 {
-        /// `UNNAMED_MEMFD` or `UNNAMED_DELETED`.
+    /// directory that it was in (none for memory) and its name (with `memfd:` in front for a memfd).
+    pub struct Unnamed: kind 0x70, version 1, size 80 {
+        /// `UNNAMED_MEMFD` and so on.
         pub kind: u32,
         /// File type and permissions (`st_mode`).
         pub mode: u32,
@@ -103,6 +106,10 @@ record! {
         pub directory: u32,
         /// Bytes of the name, which follows it.
         pub name: u32,
+        /// Log2 of the bytes of its pages if they are huge (hugetlb), or 0.
+        pub huge: u32,
+        /// Zero.
+        pub reserved: u32,
     }
 }
 

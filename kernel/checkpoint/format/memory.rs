@@ -104,6 +104,9 @@ pub const VMA_PKEY2: u64 = 1 << 25;
 pub const VMA_PKEY3: u64 = 1 << 26;
 /// [`Vma::flags`]: has or had guard regions, madvise(MADV_GUARD_INSTALL).
 pub const VMA_MAYBE_GUARD: u64 = 1 << 27;
+/// [`Vma::flags`]: a private mapping of huge pages that has none reserved, though it counts: a child
+/// has inherited it.
+pub const VMA_UNRESERVED: u64 = 1 << 28;
 
 /// [`Vma::flags`]: the kernel may drop its pages at any time (MAP_DROPPABLE); the image has none.
 pub const VMA_DROPPABLE: u64 = 1 << 21;
@@ -132,7 +135,7 @@ record! {
 }
 
 plain! {
-    /// A range of addresses.
+    /// A range of addresses, or of other numbers.
     pub struct Range: size 16 {
         /// The first.
         pub start: u64,
@@ -147,6 +150,17 @@ record! {
     pub struct Guards: kind 0x48, version 1, size 8 {
         /// The [`Mm`].
         pub mm: ObjRef,
+        /// How many ranges the tail holds.
+        pub count: u32,
+    }
+}
+
+record! {
+    /// Which huge pages of a file are there or reserved for it (hugetlb). The tail is `count`
+    /// [`Range`]s of huge pages in their order.
+    pub struct HugeReserve: kind 0x44, version 1, size 8 {
+        /// A [`super::file::Unnamed`] or [`super::namespace::ShmSegment`] with huge pages.
+        pub owner: ObjRef,
         /// How many ranges the tail holds.
         pub count: u32,
     }

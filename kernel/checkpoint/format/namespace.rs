@@ -76,8 +76,8 @@ record! {
         pub attached: u32,
         /// The key that it was made with, which /proc/PID/maps tells.
         pub name: i32,
-        /// Zero.
-        pub reserved: u32,
+        /// Log2 of the bytes of its pages if they are huge (SHM_HUGETLB), or 0.
+        pub huge: u32,
     }
 }
 

@@ -122,7 +122,7 @@ impl IpcNs {
         Ok(id)
     }
 
-    /// Reads a segment. `EOPNOTSUPP`: it has huge pages.
+    /// Reads a segment.
     pub(crate) fn shm(&self, id: i32, pid_ns: &PidNs) -> Result<Shm> {
         let mut state = bindings::checkpoint_shm::default();
 

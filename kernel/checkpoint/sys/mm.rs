@@ -70,6 +70,10 @@ pub(crate) struct VmaInfo {
     pub(crate) name: Option<CString>,
     /// Has a NUMA policy of its own.
     pub(crate) policy: bool,
+    /// Is of huge pages, and has none reserved: a child has inherited it.
+    pub(crate) unreserved: bool,
+    /// Has lost huge pages to the process that made it.
+    pub(crate) robbed: bool,
 }
 
 impl Mm {
@@ -259,9 +263,15 @@ impl Mm {
     pub(crate) fn hold(&self, address: u64, max: usize, write: bool) -> Result<Pinned<'_>> {
         let mut flags = bindings::checkpoint_FOLL_FORCE;
         let mut locked = 1;
+        let own = if write {
+            self.own_huge_page(address)?
+        } else {
+            0
+        };
+        let max = if own != 0 { max.min(own) } else { max };
         let mut pages = KVec::from_elem(ptr::null_mut(), max, GFP_KERNEL)?;
 
-        if write {
+        if write && own == 0 {
             flags |= bindings::checkpoint_FOLL_WRITE;
         }
         // SAFETY: The address space is referenced and read-locked; `pages` has room for `max`.
@@ -292,7 +302,24 @@ impl Mm {
         }
         let hold = if write { Hold::Write } else { Hold::Read };
         // SAFETY: The function took a reference to each page.
-        unsafe { Pinned::new(pages, hold) }
+        let pinned = unsafe { Pinned::new(pages, hold)? };
+
+        if own != 0 && !pinned.are_own_huge_pages() {
+            return Err(EFAULT);
+        }
+        Ok(pinned)
+    }
+
+    /// Gives a private mapping of huge pages one of its own at `address`. Gives how many small
+    /// pages it has from there on, or 0 for other mappings. `ENOMEM`: there is no huge page left.
+    fn own_huge_page(&self, address: u64) -> Result<usize> {
+        // SAFETY: The address space is referenced; the helper locks it and looks for the mapping.
+        let left = unsafe {
+            bindings::checkpoint_own_huge_page(self.0.as_ptr(), usize::try_from(address)?)
+        };
+
+        to_result(left.min(0) as i32)?;
+        Ok(left as usize)
     }
 }
 
@@ -348,6 +375,8 @@ impl MmReadGuard<'_> {
                 special: string(bindings::checkpoint_special_name(vma))?,
                 name: string(bindings::checkpoint_anon_name(vma))?,
                 policy: bindings::checkpoint_vma_has_policy(vma),
+                unreserved: bindings::checkpoint_vma_is_unreserved(vma),
+                robbed: bindings::checkpoint_vma_is_robbed(vma),
             }))
         }
     }
@@ -447,6 +476,7 @@ pub(crate) mod bits {
         PFNMAP = VMA_PFNMAP_BIT;
         IO = VMA_IO_BIT;
         MIXEDMAP = VMA_MIXEDMAP_BIT;
+        DONTEXPAND = VMA_DONTEXPAND_BIT;
         UFFD_MISSING = VMA_UFFD_MISSING_BIT;
         UFFD_WP = VMA_UFFD_WP_BIT;
         UFFD_MINOR = VMA_UFFD_MINOR_BIT;
@@ -462,11 +492,13 @@ pub(crate) struct Mapping<'a> {
     pub(crate) flags: u64,
     pub(crate) pgoff: u64,
     pub(crate) file: Option<&'a FileRef>,
+    /// See [`VmaInfo::unreserved`].
+    pub(crate) unreserved: bool,
 }
 
 /// Maps at a fixed place in the address space of the running task, with the checks of mmap(2).
 pub(crate) fn map(mapping: &Mapping<'_>) -> Result {
-    // SAFETY: The helper works on the running task's address space; the file is referenced,.
+    // SAFETY: The helper works on the running task's address space; the file is referenced.
     // Addresses go by pointer-sized integers.
     to_result(unsafe {
         bindings::checkpoint_mmap(
@@ -475,6 +507,7 @@ pub(crate) fn map(mapping: &Mapping<'_>) -> Result {
             usize::try_from(mapping.len)?,
             &raw const mapping.flags,
             usize::try_from(mapping.pgoff)?,
+            mapping.unreserved,
         )
     })
 }

@@ -22,6 +22,7 @@ pub(crate) mod fdtable;
 pub(crate) mod file;
 pub(crate) mod freeze;
 pub(crate) mod fs_struct;
+pub(crate) mod hugetlb;
 pub(crate) mod ipc;
 pub(crate) mod kept;
 pub(crate) mod mm;

@@ -86,6 +86,14 @@ impl Pinned<'_> {
         }
     }
 
+    /// Whether all are parts of huge pages that one mapping has for itself.
+    pub(super) fn are_own_huge_pages(&self) -> bool {
+        self.pages
+            .iter()
+            // SAFETY: The page is held.
+            .all(|vec| unsafe { bindings::checkpoint_is_own_huge_page(vec.bv_page) })
+    }
+
     /// How many bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.pages.len().saturating_mul(SIZE)

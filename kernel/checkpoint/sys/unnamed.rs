@@ -24,13 +24,13 @@ const NAME_BYTES: usize = bindings::NAME_MAX as usize + 1;
 /// What fstat(2) and fcntl(F_GET_SEALS) tell of such a file, and how it got there.
 pub(crate) type State = bindings::checkpoint_unnamed;
 
-/// Whether memfd_create(2) has made it, without huge pages.
+/// Whether memfd_create(2) has made it.
 pub(crate) fn is_memfd(file: &File) -> bool {
     // SAFETY: The file is referenced.
     unsafe { bindings::checkpoint_is_memfd(file.as_ptr()) }
 }
 
-/// Whether its pages are memory of tmpfs, which is written without the file system.
+/// Whether its pages are memory of tmpfs or hugetlbfs, which is written without the file system.
 pub(crate) fn is_shmem(file: &File) -> bool {
     // SAFETY: The file is referenced.
     unsafe { bindings::checkpoint_is_shmem(file.as_ptr()) }
@@ -83,13 +83,21 @@ pub(crate) fn directory(file: &File) -> Path {
     }
 }
 
-/// Makes a memfd that is empty and can be sealed, with the name `memfd:...`.
-pub(crate) fn create_memfd(name: &CStr) -> Result<FileRef> {
+/// Makes a memfd that is empty and can be sealed, with the name `memfd:...` and, if `huge` is not
+/// 0, with huge pages whose log2 it is. `ENODEV`: the machine has none of that size.
+pub(crate) fn create_memfd(name: &CStr, huge: u32) -> Result<FileRef> {
+    let huge = match huge {
+        0 => 0,
+        shift => {
+            bindings::MFD_HUGETLB | (shift & bindings::MFD_HUGE_MASK) << bindings::MFD_HUGE_SHIFT
+        }
+    };
+
     // SAFETY: The name is a string; the function gives a new reference or an error pointer.
     unsafe {
         file::from_raw(bindings::memfd_alloc_file(
             name.as_char_ptr(),
-            bindings::MFD_ALLOW_SEALING,
+            bindings::MFD_ALLOW_SEALING | huge,
         ))
     }
 }

@@ -13,6 +13,7 @@ pub(crate) type Bits = &'static [(u64, &'static str)];
 
 /// `Vma::flags`.
 pub(crate) const VMA_FLAGS: Bits = &[
+    (memory::VMA_UNRESERVED, "unreserved"),
     (memory::VMA_READ, "read"),
     (memory::VMA_WRITE, "write"),
     (memory::VMA_EXEC, "exec"),

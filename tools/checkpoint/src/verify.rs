@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::format::file::Unnamed;
 use crate::format::header;
 use crate::format::memory;
 use crate::format::memory::PageMap;
@@ -431,7 +432,15 @@ impl<'a> Checker<'a> {
             return if end <= pages { Ok(()) } else { Err(outside()) };
         }
         if let Ok(segment) = self.get::<ShmSegment>(owner) {
-            let pages = segment.size.div_ceil(1 << self.header.page_shift);
+            let page = 1u64.checked_shl(segment.huge).unwrap_or(1);
+            let bytes = segment.size.checked_next_multiple_of(page);
+            let pages = bytes
+                .ok_or_else(outside)?
+                .div_ceil(1 << self.header.page_shift);
+            return if end <= pages { Ok(()) } else { Err(outside()) };
+        }
+        if let Ok(file) = self.get::<Unnamed>(owner) {
+            let pages = file.size.div_ceil(1 << self.header.page_shift);
             return if end <= pages { Ok(()) } else { Err(outside()) };
         }
         let mappings = self.mappings.get(&owner).map_or(&[][..], Vec::as_slice);

@@ -121,8 +121,15 @@ impl Kind for Unnamed {
         check_one_of(
             "kind",
             self.kind,
-            &[file::UNNAMED_MEMFD, file::UNNAMED_DELETED],
+            &[
+                file::UNNAMED_MEMFD,
+                file::UNNAMED_DELETED,
+                file::UNNAMED_HUGE,
+            ],
         )?;
+        if self.kind == file::UNNAMED_HUGE && self.huge == 0 {
+            return Err("its pages have no size".into());
+        }
         check_bits("flags", self.flags, file::UNNAMED_LINKABLE)
     }
 }

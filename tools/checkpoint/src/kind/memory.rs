@@ -19,6 +19,7 @@ use crate::format::file::Unnamed;
 use crate::format::file::UnnamedFile;
 use crate::format::memory;
 use crate::format::memory::Guards;
+use crate::format::memory::HugeReserve;
 use crate::format::memory::Mm;
 use crate::format::memory::PageMap;
 use crate::format::memory::PageRun;
@@ -96,6 +97,26 @@ impl Kind for Guards {
 
     fn references(&self, _tail: &[u8]) -> Vec<Reference> {
         vec![must("mm", self.mm, &[Mm::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let ranges = tail.list::<Range>(self.count, "ranges")?;
+        if let Some(range) = ranges.iter().find(|range| range.start >= range.end) {
+            return Err(format!("the range at {:#x} is empty", range.start));
+        }
+        Ok(vec![("ranges", list(ranges))])
+    }
+}
+
+impl Kind for HugeReserve {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must(
+            "owner",
+            self.owner,
+            &[Unnamed::KIND, ShmSegment::KIND],
+        )]
     }
 
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {

@@ -61,6 +61,7 @@ static const struct {
 	{ "status", "RssFile:", "which pages are present" },
 	{ "status", "RssShmem:", "which pages are present" },
 	{ "status", "VmSwap:", "which pages are present" },
+	{ "status", "HugetlbPages:", "which pages are present" },
 	{ "status", "VmPTE:", "page tables" },
 	{ "status", "voluntary_ctxt_switches:", "counts the past" },
 	{ "status", "nonvoluntary_ctxt_switches:", "counts the past" },

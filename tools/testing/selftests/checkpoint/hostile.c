@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -57,6 +58,10 @@ static void alone_check(enum cr_phase phase)
 {
 	CHECK_EQ(getpid(), getsid(0));
 }
+
+#ifndef MFD_HUGETLB
+#define MFD_HUGETLB	0x0004U
+#endif
 
 /* Timers in all states that they can be in. */
 static void timers_setup(void)
@@ -508,6 +513,53 @@ static void timers_drive(struct cr_run *run)
 	kind_drive(run, 0x2c);
 }
 
+/* The files behind huge pages, and what is reserved for them. */
+static void huge_setup(void)
+{
+	size_t size = 2UL << 20;
+	unsigned char *mem;
+	int fd;
+
+	alone_setup();
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	fd = memfd_create("huge", MFD_HUGETLB);
+	if (mem == MAP_FAILED || fd < 0)
+		cr_skip("no huge pages");
+	mem[0] = 1;
+	NEED(!ftruncate(fd, size));
+}
+
+/* With a pool that has enough of them for the time of the test. */
+static void huge_drive(struct cr_run *run, uint16_t kind)
+{
+	const char *path = "/proc/sys/vm/nr_hugepages";
+	char had[32] = "0";
+	int pool = open(path, O_RDWR | O_CLOEXEC);
+
+	if (pool >= 0) {
+		if (pread(pool, had, sizeof(had) - 1, 0) > 0)
+			dprintf(pool, "%ld\n", atol(had) + 4);
+		close(pool);
+	}
+	kind_drive(run, kind);
+	pool = open(path, O_WRONLY | O_CLOEXEC);
+	if (pool >= 0) {
+		dprintf(pool, "%ld\n", atol(had));
+		close(pool);
+	}
+}
+
+static void huge_file_drive(struct cr_run *run)
+{
+	huge_drive(run, 0x70);
+}
+
+static void huge_reserve_drive(struct cr_run *run)
+{
+	huge_drive(run, 0x44);
+}
+
 static void traced_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x28);
@@ -730,6 +782,10 @@ static const struct cr_scenario scenarios[] = {
 	HOSTILE("record_order", order_drive),
 	{ "hostile.timers", CR_SUBTREE, timers_setup, alone_check,
 	  .drive = timers_drive },
+	{ "hostile.huge_file", CR_SUBTREE, huge_setup, alone_check,
+	  .drive = huge_file_drive },
+	{ "hostile.huge_reserve", CR_SUBTREE, huge_setup, alone_check,
+	  .drive = huge_reserve_drive },
 	{ "hostile.traced", CR_SUBTREE, traced_setup, traced_check,
 	  .drive = traced_drive },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
