@@ -85,11 +85,6 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let mm = Mm::of(task)?;
 
     if let Some(number) = saver.objects.refer(Class::Mm, mm.key()) {
-        if task.pid() == task.tgid() && !mm.is_of_parent(task) {
-            return Err(saver.refuse(fmt!(
-                "shares its address space with a process that is not its parent (CLONE_VM)"
-            )));
-        }
         return Ok(number);
     }
     let state = mm.state();

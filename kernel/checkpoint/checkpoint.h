@@ -112,6 +112,9 @@ struct checkpoint_attributes {
 	u64 dispatch_len;
 	u64 dispatch_selector;
 	u32 futex_slots;
+	/* Tells I/O contexts apart, and how many tasks have it. */
+	unsigned long io_context;
+	u32 io_users;
 };
 
 /* A struct restart_block without pointers to code; see struct RestartBlock. */

@@ -74,6 +74,10 @@ pub(crate) struct TaskPlan {
     pub(crate) makes_mm: bool,
     /// Whether it fills its address space.
     pub(crate) fills_mm: bool,
+    /// The task that makes the address space which this one takes over, unless it is made with it.
+    pub(crate) joins_mm: Option<u32>,
+    /// Whether its process is the first to refer to its signal handlers. What it makes others take over.
+    pub(crate) owns_sighand: bool,
     /// Whether it is the first to refer to its table of descriptors, ...
     pub(crate) owns_files: bool,
     /// ... and directories: the first makes and fills what others share.
@@ -189,6 +193,12 @@ impl Plan {
             log.error(
                 error.errno(),
                 fmt!("the image is not valid: its tasks cannot trace each other like this"),
+            )
+        })?;
+        self.check_io().map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image is not valid: its tasks cannot share I/O contexts like this"),
             )
         })?;
         self.check_vmas_cover_pages().map_err(|error| {
@@ -369,6 +379,35 @@ impl Plan {
         Ok(())
     }
 
+    /// Who shares the I/O context of another task was made later, and the other has its own.
+    fn check_io(&self) -> Result {
+        let attributes = |plan: &TaskPlan| {
+            let mut records = self.belonging::<task::Attributes>(plan.number);
+            let first = records.next().ok_or(EINVAL)?.parse::<task::Attributes>()?;
+
+            match records.next() {
+                None => Ok::<_, crate::error::Error>(first.0),
+                Some(_) => Err(EINVAL.into()),
+            }
+        };
+
+        for (index, plan) in self.tasks.iter().enumerate() {
+            if plan.is_zombie {
+                continue;
+            }
+            let Some(tid) = crate::task::io_of(&attributes(plan)?, plan.tid) else {
+                continue;
+            };
+            let number = self.index_of(tid).filter(|first| *first < index);
+            let first = self.tasks.get(number.ok_or(EINVAL)?).ok_or(EINVAL)?;
+
+            if first.is_zombie || attributes(first)?.io != first.tid {
+                return Err(EINVAL.into());
+            }
+        }
+        Ok(())
+    }
+
     /// The session of the process with a number, if the tree has one; what a thread has is the
     /// session of nobody.
     fn session_of(&self, number: i32) -> Option<i32> {
@@ -458,6 +497,10 @@ struct Checker {
     /// Who waits in vfork(2).
     vforks: RBTree<u32, ()>,
     owned: RBTree<ObjRef, ()>,
+    /// Who makes each address space.
+    makers: RBTree<ObjRef, u32>,
+    /// The address space of those who have the same signal handlers.
+    sighands: RBTree<ObjRef, ObjRef>,
     last_vma: Option<(ObjRef, u64)>,
     mapped: RBTree<ObjRef, ()>,
 }
@@ -473,6 +516,8 @@ impl Checker {
             tids: RBTree::new(),
             vforks: RBTree::new(),
             owned: RBTree::new(),
+            makers: RBTree::new(),
+            sighands: RBTree::new(),
             last_vma: None,
             mapped: RBTree::new(),
         }
@@ -659,13 +704,14 @@ impl Checker {
         }
         let creator = self.creator(&state, index, tasks)?;
         let owns_mm = self.is_first(state.mm)?;
-        let is_heir = self.inherit(&state, index, owns_mm, tasks)?;
-        let parent = creator.and_then(|creator| tasks.get(creator as usize));
+        let is_heir = self.inherit(&state, index, owns_mm, creator, tasks)?;
 
-        // What is shared with somebody else than the creator could not be made.
-        if !is_zombie && !owns_mm && parent.is_none_or(|parent| parent.mm != state.mm) {
-            return Err(EINVAL.into());
+        if owns_mm && !is_heir {
+            self.makers
+                .try_create_and_insert(state.mm, index, GFP_KERNEL)?;
         }
+        let joins_mm = self.joins(state.mm, index, creator, tasks);
+
         if !is_zombie
             && tasks
                 .first()
@@ -682,7 +728,11 @@ impl Checker {
             .try_create_and_insert(state.tid, index, GFP_KERNEL)?;
         let owns_sighand = self.is_first(state.sighand)?;
 
-        if !is_zombie && owns_sighand != (is_leader || is_heir) {
+        // Only who shares memory can share handlers.
+        if owns_sighand {
+            self.sighands
+                .try_create_and_insert(state.sighand, state.mm, GFP_KERNEL)?;
+        } else if !is_zombie && self.sighands.get(&state.sighand) != Some(&state.mm) {
             return Err(EINVAL.into());
         }
         let is_vfork = state.flags & task::TASK_VFORK != 0;
@@ -703,6 +753,8 @@ impl Checker {
                 is_vfork,
                 makes_mm: owns_mm && !is_heir,
                 fills_mm: owns_mm,
+                joins_mm,
+                owns_sighand,
                 mm: state.mm,
                 namespaces: state.namespaces,
                 owns_files: self.is_first(state.files)?,
@@ -716,31 +768,48 @@ impl Checker {
     /// The first thread of a leader that has ended lends it what threads share, without which the
     /// leader could make none. Gives whether the task is one.
     fn inherit(
-        &self,
+        &mut self,
         state: &task::Task,
         index: u32,
         owns_mm: bool,
+        creator: Option<u32>,
         tasks: &mut KVVec<TaskPlan>,
     ) -> Result<bool> {
         let Some((number, _)) = self.leader.filter(|(leader, _)| *leader != index) else {
             return Ok(false);
         };
-        let leader = tasks.get_mut(number as usize).ok_or(EINVAL)?;
+        let leader = tasks.get(number as usize).ok_or(EINVAL)?;
 
-        if !leader.is_zombie || leader.heir.is_some() {
+        if !leader.is_zombie || leader.heir.is_some() || creator != Some(number) {
             return Ok(false);
         }
+        if owns_mm {
+            self.makers
+                .try_create_and_insert(state.mm, number, GFP_KERNEL)?;
+        }
+        let joins_mm = self.joins(state.mm, number, leader.creator, tasks);
+        let leader = tasks.get_mut(number as usize).ok_or(EINVAL)?;
+
         leader.heir = Some(index);
         leader.mm = state.mm;
         leader.makes_mm = owns_mm;
-        if owns_mm {
-            return Ok(true);
-        }
-        // It was made with the address space of its creator, or it could not have it.
-        let creator = leader.creator.ok_or(EINVAL)?;
-        let mm = tasks.get(creator as usize).ok_or(EINVAL)?.mm;
+        leader.joins_mm = joins_mm;
+        Ok(true)
+    }
 
-        (mm == state.mm).then_some(true).ok_or(EINVAL.into())
+    /// Who makes the address space that a task is to take over: nobody, if it makes it itself or if
+    /// its creator has it, and the task is made with it.
+    fn joins(
+        &self,
+        mm: ObjRef,
+        index: u32,
+        creator: Option<u32>,
+        tasks: &[TaskPlan],
+    ) -> Option<u32> {
+        let creator = creator.and_then(|creator| tasks.get(creator as usize));
+        let maker = *self.makers.get(&mm)?;
+
+        (maker != index && creator.is_none_or(|creator| creator.mm != mm)).then_some(maker)
     }
 
     /// A task waits in vfork(2) for one child, which is a process of its own.

@@ -286,6 +286,15 @@ impl Restart {
         }
     }
 
+    /// All tasks with their records.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = Result<(TaskRef, ObjRef)>> + '_ {
+        self.plan
+            .tasks
+            .iter()
+            .enumerate()
+            .map(|(index, plan)| Ok((self.task(index)?, plan.number)))
+    }
+
     /// The task of the tree with that number. `EINVAL`: there is none.
     pub(crate) fn task_of(&self, tid: i32) -> Result<TaskRef> {
         self.task(self.plan.index_of(tid).ok_or(EINVAL)?)
@@ -387,6 +396,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     finish_files(restart)?;
     task::namespace::finish(restart, &*restart.task(0)?, restart.root_task()?)?;
     fs::eventpoll::restore_items(restart)?;
+    task::share_io(restart)?;
     set_limits(restart)?;
     set_registers(restart)?;
     restart.check_failed()?;
@@ -482,6 +492,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
 
     if plan.is_leader {
         prepare(restart, &plan)?;
+        make_handlers(restart, &plan)?;
     }
     make_tasks(restart, index)?;
     task::confine(restart, plan.number)?;
@@ -543,8 +554,9 @@ fn run_zombie(restart: &Arc<Restart>, plan: &TaskPlan, index: usize) -> Result<N
         .and_then(|heir| restart.plan.tasks.get(heir as usize));
 
     if let Some(heir) = heir {
-        restart.shared(plan.mm, plan.makes_mm, || Ok(Built::Mm(mm::make()?)))?;
+        make_mm(restart, plan)?;
         prepare(restart, heir)?;
+        make_handlers(restart, heir)?;
         make_tasks(restart, index)?;
     }
     restart.take(&restart.born);
@@ -564,11 +576,24 @@ struct Shared {
     mm: Arc<Mm>,
 }
 
+/// Gives the running task its address space, unless it was made with it.
+fn make_mm(restart: &Restart, plan: &TaskPlan) -> Result<Arc<Mm>> {
+    let built = restart.shared(plan.mm, plan.makes_mm, || Ok(Built::Mm(mm::make()?)))?;
+    let Built::Mm(mm) = built else {
+        return Err(EINVAL.into());
+    };
+
+    if let Some(maker) = plan.joins_mm {
+        mm.join(&*restart.task(maker as usize)?)?;
+    }
+    Ok(mm)
+}
+
 /// Makes what tasks share, or takes what others have made: empty, so that threads and children
 /// can be made at once.
 fn make_shared(restart: &Restart, plan: &TaskPlan) -> Result<Shared> {
     let (state, _) = restart.record::<format::Task>(plan.number)?;
-    let mm = restart.shared(state.mm, plan.makes_mm, || Ok(Built::Mm(mm::make()?)))?;
+    let mm = make_mm(restart, plan)?;
     let files = restart.shared(state.files, plan.owns_files, || {
         Ok(Built::Files(Arc::new(Files::new_empty()?, GFP_KERNEL)?))
     })?;
@@ -576,9 +601,8 @@ fn make_shared(restart: &Restart, plan: &TaskPlan) -> Result<Shared> {
         Ok(Built::Fs(Arc::new(Fs::copy_current()?, GFP_KERNEL)?))
     })?;
 
-    match (mm, files, fs) {
-        (Built::Mm(mm), Built::Files(files), Built::Fs(fs)) => {
-            // A process that shares the address space of its parent was made with it.
+    match (files, fs) {
+        (Built::Files(files), Built::Fs(fs)) => {
             files.install();
             fs.install();
             if plan.creator.is_none() {
@@ -593,10 +617,22 @@ fn make_shared(restart: &Restart, plan: &TaskPlan) -> Result<Shared> {
 /// Sets what threads and children get from the running process when they are made, or what setting
 /// later would take from them.
 fn prepare(restart: &Restart, plan: &TaskPlan) -> Result {
-    let (state, _) = restart.record::<format::Task>(plan.number)?;
+    task::process::prepare(restart, plan.process)
+}
 
-    task::process::prepare(restart, plan.process)?;
-    task::restore_handlers(restart, state.sighand)
+/// Sets the signal handlers of the running process, or takes over those that another one has set.
+fn make_handlers(restart: &Restart, plan: &TaskPlan) -> Result {
+    let (state, _) = restart.record::<format::Task>(plan.number)?;
+    let built = restart.shared(state.sighand, plan.owns_sighand, || {
+        task::restore_handlers(restart, state.sighand)?;
+        Ok(Built::Sighand(sys::task::current()))
+    })?;
+
+    match built {
+        Built::Sighand(_) if plan.owns_sighand => Ok(()),
+        Built::Sighand(owner) => Ok(sys::signal::share_handlers(&owner)?),
+        _ => Err(EINVAL.into()),
+    }
 }
 
 /// Makes the threads and the children of the running task.
@@ -631,7 +667,7 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     task::restore_cred(restart, plan.number)?;
     restore_pending(restart, plan)?;
     // It is the signals of the caller that are watched then.
-    if plan.is_main && !restart.is_caller() {
+    if plan.owns_sighand && !restart.is_caller() {
         fs::eventpoll::restore_signal_items(restart, state.sighand)?;
     }
     Ok(())

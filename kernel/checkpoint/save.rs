@@ -91,6 +91,8 @@ pub(crate) struct Saver<'a> {
     pub(crate) directories: KVVec<(usize, u32)>,
     /// The autogroups so far, and the first process of each.
     pub(crate) autogroups: RBTree<usize, i32>,
+    /// The I/O contexts that several tasks have: the first of these, and how many they are.
+    pub(crate) io_contexts: RBTree<usize, (i32, u32)>,
     /// Epoll sets, whose registrations are saved when all files are.
     pub(crate) epolls: KVVec<(FileRef, ObjRef)>,
     /// The [`sys::file::key`] of each signalfd so far.
@@ -390,6 +392,7 @@ fn collect(
         tables: KVVec::new(),
         directories: KVVec::new(),
         autogroups: RBTree::new(),
+        io_contexts: RBTree::new(),
         epolls: KVVec::new(),
         signalfds: KVVec::new(),
         pages: mm::Pages::new(),

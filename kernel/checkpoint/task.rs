@@ -64,6 +64,8 @@ pub(crate) fn save_all(saver: &mut Saver<'_>, tree: &Tree) -> Result<u32> {
             }
         }
     }
+    signal::check_sharing(saver, tree)?;
+    attributes::check_sharing(saver, tree)?;
     Ok(u32::try_from(tree.tasks().len()).map_err(|_| E2BIG)?)
 }
 
@@ -381,6 +383,8 @@ pub(crate) fn release(restart: &Restart, number: ObjRef, is_main: bool) -> Resul
     sys::signal::set_sigpending();
     restart_block::start(restart, number)?;
     if is_main {
+        // Other processes that have the same handlers may have added the signalfd.
+        sys::signal::notify_signalfd();
         timer::start(restart, state.process)?;
     }
     Ok(())
@@ -401,7 +405,9 @@ pub(crate) use self::signal::restore_pending;
 
 pub(crate) use self::attributes::check as check_attributes;
 pub(crate) use self::attributes::check_filter;
+pub(crate) use self::attributes::io_of;
 pub(crate) use self::attributes::restore_filter;
+pub(crate) use self::attributes::share_io;
 pub(crate) use self::cred::check as check_cred;
 pub(crate) use self::posix_timer::check as check_posix_timers;
 pub(crate) use self::ptrace::check as check_ptrace;

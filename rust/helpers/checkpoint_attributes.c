@@ -4,6 +4,7 @@
 
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/iocontext.h>
 #include <linux/ioprio.h>
 #include <linux/nospec.h>
 #include <linux/syscall_user_dispatch.h>
@@ -67,6 +68,14 @@ rust_helper_checkpoint_attributes_get(struct task_struct *task,
 	}
 #endif
 	out->ioprio = rust_helper_checkpoint_ioprio(task);
+#ifdef CONFIG_BLOCK
+	task_lock(task);
+	if (task->io_context) {
+		out->io_context = (unsigned long)task->io_context;
+		out->io_users = atomic_read(&task->io_context->active_ref);
+	}
+	task_unlock(task);
+#endif
 	for (i = 0; i < ARRAY_SIZE(out->speculation); i++)
 		out->speculation[i] = arch_prctl_spec_ctrl_get(task, i);
 
@@ -87,12 +96,13 @@ rust_helper_checkpoint_attributes_get(struct task_struct *task,
 }
 
 /* ioprio_set(2) */
-__rust_helper int rust_helper_checkpoint_set_ioprio(u32 ioprio)
+__rust_helper int rust_helper_checkpoint_set_ioprio(u32 ioprio, bool make)
 {
 #ifdef CONFIG_BLOCK
 	int ret;
 
-	if (ioprio == rust_helper_checkpoint_ioprio(current))
+	if (ioprio == rust_helper_checkpoint_ioprio(current) &&
+	    !(make && !current->io_context))
 		return 0;
 	if (ioprio > U16_MAX)
 		return -EINVAL;
@@ -100,6 +110,34 @@ __rust_helper int rust_helper_checkpoint_set_ioprio(u32 ioprio)
 	return ret ? ret : set_task_ioprio(current, ioprio);
 #else
 	return ioprio ? -EOPNOTSUPP : 0;
+#endif
+}
+
+/* Gives @task, which waits, the I/O context of @first, as CLONE_IO does. */
+__rust_helper int rust_helper_checkpoint_share_io(struct task_struct *task,
+						  struct task_struct *first)
+{
+#ifdef CONFIG_BLOCK
+	struct io_context *ioc;
+
+	task_lock(first);
+	ioc = first->io_context;
+	if (ioc)
+		atomic_inc(&ioc->active_ref);
+	task_unlock(first);
+	if (!ioc)
+		return -ESRCH;
+
+	task_lock(task);
+	/* One that is being killed would not let go of it any more. */
+	if (!(task->flags & PF_EXITING))
+		swap(task->io_context, ioc);
+	task_unlock(task);
+	if (ioc && atomic_dec_and_test(&ioc->active_ref))
+		put_io_context(ioc);
+	return 0;
+#else
+	return -EOPNOTSUPP;
 #endif
 }
 

@@ -10,6 +10,64 @@ rust_helper_checkpoint_next_vma(struct mm_struct *mm, unsigned long addr)
 	return vma_next(&vmi);
 }
 
+/*
+ * Gives current the address space @mm, which @other has, and lets go of its
+ * own: as exec_mmap() does with a new one, but nothing of @mm starts anew.
+ */
+__rust_helper int rust_helper_checkpoint_share_mm(struct mm_struct *mm,
+						  struct task_struct *other)
+{
+	struct task_exec_state *exec_state = NULL;
+	struct task_struct *tsk = current;
+	struct mm_struct *old = tsk->mm;
+	int ret;
+
+	/* What goes with the address space is shared as well (CLONE_VM). */
+	task_lock(other);
+	if (other->mm == mm) {
+		exec_state = rcu_dereference_protected(other->exec_state,
+						       lockdep_is_held(&other->alloc_lock));
+		refcount_inc(&exec_state->count);
+	}
+	task_unlock(other);
+	if (!exec_state)
+		return -ESRCH;
+
+	sched_mm_cid_before_execve(tsk);
+	mm_exit_exec_release(tsk, old);
+	ret = down_write_killable(&tsk->signal->exec_update_lock);
+	if (ret)
+		goto out;
+
+	mmget(mm);
+	/* Whoever kills for memory has to look for all that have it. */
+	mm_flags_set(MMF_MULTIPROCESS, mm);
+	task_lock(tsk);
+	local_irq_disable();
+	tsk->active_mm = mm;
+	tsk->mm = mm;
+	membarrier_update_current_mm(mm);
+	sched_cache_exec_mmap(tsk, mm);
+	exec_state = task_exec_state_replace(tsk, exec_state);
+	switch_mm_irqs_off(old, mm, tsk);
+	local_irq_enable();
+	task_unlock(tsk);
+#ifdef finish_arch_post_lock_switch
+	finish_arch_post_lock_switch();
+#endif
+	/* For membarrier(2), between the change of tsk->mm and its use. */
+	smp_mb();
+	lru_gen_use_mm(mm);
+	futex_exec_done(tsk);
+	up_write(&tsk->signal->exec_update_lock);
+	mm_update_next_owner(old);
+	mmput(old);
+out:
+	sched_mm_cid_after_execve(tsk);
+	put_task_exec_state(exec_state);
+	return ret;
+}
+
 __rust_helper u32 rust_helper_checkpoint_page_crc(struct page *page, u32 crc)
 {
 	const void *data = kmap_local_page(page);

@@ -2,6 +2,8 @@
 
 /* Signals. */
 
+#include <linux/signalfd.h>
+
 __rust_helper bool rust_helper_test_tsk_restore_sigmask(struct task_struct *task)
 {
 	return test_tsk_restore_sigmask(task);
@@ -30,6 +32,36 @@ __rust_helper int rust_helper_checkpoint_sighand_key(struct task_struct *task,
 	*count = refcount_read(&sighand->count);
 	unlock_task_sighand(task, &flags);
 	return 0;
+}
+
+/*
+ * Gives current, which has no threads yet, the signal handlers of @other, as if
+ * it had been made with CLONE_SIGHAND.
+ */
+__rust_helper int rust_helper_checkpoint_share_sighand(struct task_struct *other)
+{
+	struct sighand_struct *old = current->sighand, *new;
+
+	write_lock_irq(&tasklist_lock);
+	/* It keeps them until it is released, under the same lock. */
+	new = other->sighand;
+	if (new) {
+		refcount_inc(&new->count);
+		spin_lock(&old->siglock);
+		rcu_assign_pointer(current->sighand, new);
+		spin_unlock(&old->siglock);
+	}
+	write_unlock_irq(&tasklist_lock);
+	if (!new)
+		return -ESRCH;
+	__cleanup_sighand(old);
+	return 0;
+}
+
+/* Has those look again that wait for the signals of current. */
+__rust_helper void rust_helper_checkpoint_signalfd_notify(void)
+{
+	signalfd_notify(current, 0);
 }
 
 __rust_helper int rust_helper_checkpoint_get_actions(struct task_struct *task,

@@ -303,11 +303,6 @@ __rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *tas
 	    task->uclamp_req[UCLAMP_MAX].user_defined)
 		return "has utilization clamps (sched_setattr(2))";
 #endif
-#ifdef CONFIG_BLOCK
-	if (task->io_context && task->io_context->ioprio &&
-	    atomic_read(&task->io_context->active_ref) > 1)
-		return "shares its I/O priority with others (CLONE_IO)";
-#endif
 #ifdef CONFIG_RSEQ_SLICE_EXTENSION
 	if (task->rseq.slice.state.enabled)
 		return "uses the time slice extension of rseq(2)";

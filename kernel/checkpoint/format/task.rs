@@ -441,8 +441,8 @@ record! {
         pub dispatch_selector: u64,
         /// prctl(PR_FUTEX_HASH): 0 is the global hash.
         pub futex_slots: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// CLONE_IO: thread id of the first task that has the same I/O context; 0 if it is its own.
+        pub io: i32,
     }
 }
 

@@ -127,13 +127,14 @@ fn become_it(restart: &Restart) -> Result {
     sys::timer::end_timers();
     for object in [state.mm, state.files, state.fs] {
         match restart.made(object)? {
-            Built::Mm(mm) => mm.install()?,
+            Built::Mm(mm) => mm.join(&*restart.task(0)?)?,
             Built::Files(files) => files.install(),
             Built::Fs(fs) => fs.install(),
             _ => return Err(EINVAL.into()),
         }
     }
     super::prepare(restart, &plan)?;
+    task::restore_handlers(restart, state.sighand)?;
     task::confine(restart, plan.number)?;
     task::process::restore(restart, plan.process)?;
     task::posix_timer::make_alarms(restart, plan.process)?;

@@ -17,6 +17,7 @@ use crate::sys::fs_struct::Fs;
 use crate::sys::mm::Mm;
 use crate::sys::seccomp::Filter;
 use crate::sys::sync::Gate;
+use crate::sys::task::TaskRef;
 use crate::task;
 use kernel::prelude::*;
 use kernel::sync::new_mutex;
@@ -33,6 +34,8 @@ pub(super) enum Built {
     Files(Arc<Files>),
     Fs(Arc<Fs>),
     Seccomp(Arc<Filter>),
+    /// Signal handlers, which this task has.
+    Sighand(TaskRef),
 }
 
 /// How far an object is.

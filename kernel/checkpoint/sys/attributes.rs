@@ -8,6 +8,7 @@ use super::freeze::Frozen;
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::task::Task;
 
 /// The attributes as plain numbers.
 pub(crate) use bindings::checkpoint_attributes as Plain;
@@ -24,10 +25,17 @@ impl Frozen {
     }
 }
 
-/// Sets the I/O priority of the running task (ioprio_set(2), with its checks).
-pub(crate) fn set_ioprio(ioprio: u32) -> Result {
+/// Sets the I/O priority of the running task (ioprio_set(2), with its checks). With `make` it has
+/// an I/O context then, which others can share.
+pub(crate) fn set_ioprio(ioprio: u32, make: bool) -> Result {
     // SAFETY: The helper checks the value, and works on the running task.
-    to_result(unsafe { bindings::checkpoint_set_ioprio(ioprio) })
+    to_result(unsafe { bindings::checkpoint_set_ioprio(ioprio, make) })
+}
+
+/// Gives a task the I/O context of another one (CLONE_IO). `ESRCH`: that has none.
+pub(crate) fn share_io(task: &Task, first: &Task) -> Result {
+    // SAFETY: Both tasks are referenced; the helper works under their locks.
+    to_result(unsafe { bindings::checkpoint_share_io(task.as_ptr(), first.as_ptr()) })
 }
 
 /// Sets what prctl(PR_GET_SPECULATION_CTRL) says in the running task, for all kinds.

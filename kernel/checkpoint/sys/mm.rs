@@ -104,6 +104,14 @@ impl Mm {
         }
     }
 
+    /// Makes this the address space of the running task, which shares it with the other task that
+    /// has it, as if it had been made with CLONE_VM. `ESRCH`: the other one has lost it.
+    pub(crate) fn join(&self, other: &Task) -> Result {
+        // SAFETY: The address space and the task are referenced. The helper looks whether the one
+        // belongs to the other, and takes references of its own.
+        to_result(unsafe { bindings::checkpoint_share_mm(self.0.as_ptr(), other.as_ptr()) })
+    }
+
     /// A duplicate whose pages are shared copy-on-write (`dup_mm`). Whoever runs in the address
     /// space must be parked.
     pub(crate) fn duplicate(&self) -> Result<Self> {
@@ -137,14 +145,6 @@ impl Mm {
     /// The identity of the address space.
     pub(crate) fn key(&self) -> usize {
         self.0.as_ptr() as usize
-    }
-
-    /// Whether the parent of a task has it too.
-    pub(crate) fn is_of_parent(&self, task: &Task) -> bool {
-        super::task::Tasklist::read()
-            .real_parent(task)
-            // SAFETY: The parent is referenced; the pointer is only compared.
-            .is_some_and(|parent| unsafe { (*parent.as_ptr()).mm } == self.0.as_ptr())
     }
 
     /// How many references there are apart from this one.

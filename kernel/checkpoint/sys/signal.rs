@@ -11,6 +11,7 @@ use crate::format::task::SIGINFO_SIZE;
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::task::Task;
 
 /// How many signals there are, from 1.
 pub(crate) const SIGNALS: usize = bindings::_NSIG as usize;
@@ -44,7 +45,7 @@ pub(super) fn to_set(bits: u64) -> bindings::sigset_t {
 }
 
 /// The identity of the handlers, and how many tasks share them. `ESRCH`: it has been killed.
-pub(crate) fn handlers_key(task: &Frozen) -> Result<(usize, u64)> {
+pub(crate) fn handlers_key(task: &Task) -> Result<(usize, u64)> {
     let (mut key, mut count) = (0, 0);
 
     // SAFETY: The task is referenced; the helper looks under the lock.
@@ -52,6 +53,20 @@ pub(crate) fn handlers_key(task: &Frozen) -> Result<(usize, u64)> {
         bindings::checkpoint_sighand_key(task.as_ptr(), &raw mut key, &raw mut count)
     })?;
     Ok((key as usize, u64::from(count)))
+}
+
+/// Gives the running process, which has no threads yet, the handlers of another one
+/// (CLONE_SIGHAND). `ESRCH`: that has ended.
+pub(crate) fn share_handlers(other: &Task) -> Result {
+    // SAFETY: The other task is referenced. The restart makes the threads of the running process
+    // later, so that the running task is the only one of it.
+    to_result(unsafe { bindings::checkpoint_share_sighand(other.as_ptr()) })
+}
+
+/// Wakes up who waits for the signals of the running process through a signalfd in an epoll set.
+pub(crate) fn notify_signalfd() {
+    // SAFETY: The helper works on the running task.
+    unsafe { bindings::checkpoint_signalfd_notify() };
 }
 
 /// Reads the actions.

@@ -2,7 +2,7 @@
 
 //! What prctl(2), sched_setattr(2), seccomp(2) and similar calls have set of a task.
 //!
-//! Kept: the scheduling policy with all parameters; I/O priority; speculation control;
+//! Kept: the scheduling policy with all parameters; I/O priority, and who shares it; speculation control;
 //! PR_MCE_KILL, PR_SET_IO_FLUSHER, PR_SET_TSC; syscall user dispatch; the registrations of
 //! membarrier(2); PR_FUTEX_HASH, if it was asked for; the strict mode and the filters of
 //! seccomp(2), with who shares them.
@@ -24,6 +24,8 @@ use crate::sys::attributes::Plain;
 use crate::sys::freeze::Frozen;
 use crate::sys::seccomp;
 use crate::sys::seccomp::Filter;
+use crate::tree::Member;
+use crate::tree::Tree;
 use kernel::prelude::*;
 
 /// Every `ATTRIBUTE_*`, in the order of `CHECKPOINT_*` in `kernel/checkpoint/checkpoint.h`.
@@ -45,6 +47,7 @@ const SLICES: core::ops::RangeInclusive<u64> = 100_000..=100_000_000;
 /// Saves the attributes of a task, whose newest filter has been saved.
 pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef, filter: ObjRef) -> Result {
     let plain = task.attributes();
+    let io = io_context(saver, task, &plain)?;
 
     saver.out.record(
         &Attributes {
@@ -61,10 +64,52 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef, filter:
             dispatch_len: plain.dispatch_len,
             dispatch_selector: plain.dispatch_selector,
             futex_slots: plain.futex_slots,
-            reserved: 0,
+            io,
         },
         &[],
     )
+}
+
+/// The first task that has the same I/O context, if several have it.
+fn io_context(saver: &mut Saver<'_>, task: &Frozen, plain: &Plain) -> Result<i32> {
+    if plain.io_users <= 1 {
+        return Ok(0);
+    }
+    let key = plain.io_context;
+
+    if let Some((first, count)) = saver.io_contexts.get_mut(&key) {
+        *count = count.saturating_add(1);
+        return Ok(*first);
+    }
+    let first = sys::task::pid_in(task, &saver.ns);
+
+    saver
+        .io_contexts
+        .try_create_and_insert(key, (first, 1), GFP_KERNEL)?;
+    Ok(first)
+}
+
+/// Refuses an I/O context that somebody outside of the tree has too.
+pub(super) fn check_sharing(saver: &mut Saver<'_>, tree: &Tree) -> Result {
+    for member in tree.tasks() {
+        let Member::Live(task) = member else {
+            continue;
+        };
+        let plain = task.attributes();
+
+        if plain.io_users > 1
+            && saver
+                .io_contexts
+                .get(&plain.io_context)
+                .is_none_or(|(_, count)| *count != plain.io_users)
+        {
+            saver.set_who(&task.task())?;
+            return Err(saver.refuse(fmt!(
+                "shares its I/O priority with a process outside of the tree (CLONE_IO)"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Saves the filters of a task that no other task has; gives the newest.
@@ -120,7 +165,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
     let speculation_fits = |value: &i32| (-4095..0x20).contains(value);
 
     if state.flags & !FLAGS != 0
-        || state.reserved != 0
+        || state.io < 0
         || state.ioprio > u32::from(u16::MAX)
         || state.membarrier & !MEMBARRIER != 0
         || !state.speculation.iter().all(speculation_fits)
@@ -197,6 +242,30 @@ pub(super) fn confine(restart: &Restart, number: ObjRef) -> Result {
     Ok(())
 }
 
+/// The task whose I/O context a task has, if that is not its own.
+pub(crate) fn io_of(state: &Attributes, tid: i32) -> Option<i32> {
+    (state.io != 0 && state.io != tid).then_some(state.io)
+}
+
+/// Gives all tasks of a restart, which wait, the I/O context of the one that they share it with.
+pub(crate) fn share_io(restart: &Restart) -> Result {
+    if restart.is_caller() {
+        return Ok(());
+    }
+    for task in restart.tasks() {
+        let (task, number) = task?;
+        let (state, _) = restart.record::<format::Task>(number)?;
+
+        if state.flags & format::TASK_ZOMBIE != 0 {
+            continue;
+        }
+        if let Some(first) = io_of(&of(restart, number)?, state.tid) {
+            sys::attributes::share_io(&task, &*restart.task_of(first)?)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a filter, in a task that is confined by all that it stands on.
 pub(crate) fn restore_filter(restart: &Restart, number: ObjRef) -> Result<Filter> {
     let (state, program) = restart.record::<SeccompFilter>(number)?;
@@ -228,9 +297,11 @@ pub(super) fn restore(restart: &Restart, number: ObjRef, task: &format::Task) ->
         dispatch_len,
         dispatch_selector,
         futex_slots,
-        reserved: _,
+        io,
     } = of(restart, number)?;
     let plain = Plain {
+        io_context: 0,
+        io_users: 0,
         flags,
         ioprio,
         speculation,
@@ -253,7 +324,11 @@ pub(super) fn restore(restart: &Restart, number: ObjRef, task: &format::Task) ->
 
     sys::process::set_scheduler(task.sched_policy, task.nice, task.rt_priority, &plain)
         .map_err(tell("its scheduling policy cannot be set"))?;
-    sys::attributes::set_ioprio(ioprio).map_err(tell("its I/O priority cannot be set"))?;
+    // With others it shares what the first of them has: see `share_io`.
+    if io == 0 || io == task.tid {
+        sys::attributes::set_ioprio(ioprio, io != 0)
+            .map_err(tell("its I/O priority cannot be set"))?;
+    }
     sys::attributes::set_speculation(&speculation).map_err(tell(
         "its control of speculation (PR_SET_SPECULATION_CTRL) cannot be set",
     ))?;

@@ -2,10 +2,10 @@
 
 //! Signal handlers and pending signals.
 //!
-//! Kept: every action with its flags and mask; what is pending, for a thread or for the process,
+//! Kept: every action with its flags and mask, and which processes share them (CLONE_SIGHAND); what is pending, for a thread or for the process,
 //! in order and with its siginfo. The signals of timers are kept with the timers, by
 //! [`super::posix_timer`].
-//! Not kept, and refused: handlers that processes share (CLONE_SIGHAND without CLONE_THREAD).
+//! Not kept, and refused: handlers that are shared with a process outside of the tree.
 //!
 //! C functions: `do_sigaction()`, `do_send_sig_info()`
 
@@ -24,20 +24,17 @@ use crate::sys;
 use crate::sys::freeze::Frozen;
 use crate::sys::signal::SigInfo;
 use crate::sys::signal::SIGNALS;
+use crate::tree::Tree;
 use kernel::bindings;
 use kernel::prelude::*;
+use kernel::rbtree::RBTree;
 
 /// Saves the handlers of a task.
 pub(super) fn save_handlers(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
-    let (key, users) = sys::signal::handlers_key(task)?;
+    let (key, _) = sys::signal::handlers_key(task)?;
 
     if let Some(number) = saver.objects.refer(Class::Sighand, key) {
         return Ok(number);
-    }
-    if users != task.threads() {
-        return Err(saver.refuse(fmt!(
-            "shares signal handlers with another process (CLONE_SIGHAND), which is not supported"
-        )));
     }
     let actions = sys::signal::actions(task)?;
     let state = Sighand {
@@ -48,6 +45,35 @@ pub(super) fn save_handlers(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjR
 
     saver.objects.insert(Class::Sighand, key, number)?;
     Ok(number)
+}
+
+/// Refuses handlers that somebody outside of the tree has too. Who has ended has them until
+/// somebody waits for it.
+pub(super) fn check_sharing(saver: &mut Saver<'_>, tree: &Tree) -> Result {
+    let mut seen = RBTree::<usize, u64>::new();
+
+    for member in tree.tasks() {
+        let (key, _) = sys::signal::handlers_key(&member.task())?;
+
+        match seen.get_mut(&key) {
+            Some(count) => *count = count.saturating_add(1),
+            None => {
+                seen.try_create_and_insert(key, 1, GFP_KERNEL)?;
+            }
+        }
+    }
+    for member in tree.tasks() {
+        let task = member.task();
+        let (key, users) = sys::signal::handlers_key(&task)?;
+
+        if seen.get(&key) != Some(&users) {
+            saver.set_who(&task)?;
+            return Err(saver.refuse(fmt!(
+                "shares signal handlers with a process outside of the tree (CLONE_SIGHAND)"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Saves what is pending for a thread, or for its process.

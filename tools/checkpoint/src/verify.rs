@@ -106,6 +106,8 @@ struct Checker<'a> {
     current: ObjRef,
     /// Processes whose leader came.
     led: BTreeSet<ObjRef>,
+    /// The address space of those who have the same signal handlers.
+    sighands: BTreeMap<ObjRef, ObjRef>,
     /// Processes, and live tasks that have no registers yet.
     incomplete: BTreeMap<ObjRef, (Place, &'static str)>,
     /// The register sets that each task has.
@@ -130,6 +132,7 @@ impl<'a> Checker<'a> {
             threads: BTreeMap::new(),
             current: ObjRef::NONE,
             led: BTreeSet::new(),
+            sighands: BTreeMap::new(),
             incomplete: BTreeMap::new(),
             regsets: BTreeSet::new(),
             mappings: BTreeMap::new(),
@@ -268,6 +271,11 @@ impl<'a> Checker<'a> {
                 "thread {} does not stand with the others of {}",
                 task.tid, process.tgid
             ));
+        }
+        if !task.sighand.is_none()
+            && *self.sighands.entry(task.sighand).or_insert(task.mm) != task.mm
+        {
+            return Err("it shares signal handlers, but not the memory".into());
         }
         self.current = task.process;
         self.summary.tasks += 1;

@@ -282,6 +282,9 @@ impl Kind for Attributes {
     }
 
     fn check(&self) -> Result<()> {
+        if self.io < 0 {
+            return Err(format!("task {} is impossible", self.io));
+        }
         check_bits("flags", self.flags, (task::ATTRIBUTE_FUTEX_SLOTS << 1) - 1)
     }
 }

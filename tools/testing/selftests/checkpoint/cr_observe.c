@@ -135,6 +135,7 @@ static struct task {
 	pid_t tid;		/* as /proc has it */
 	int key;		/* as the innermost namespace has it */
 	int parent;
+	bool ended;
 } tasks[TASKS_MAX];
 
 static size_t task_count;
@@ -472,7 +473,10 @@ static void observe_calls(struct cr_facts *all, const struct task *task)
 	add(all, text, "%d calls", task->key);
 }
 
-/* Which task before it shares something with it. */
+/*
+ * Which task before it shares something with it. One that has ended shares
+ * nothing any more that a program could tell.
+ */
 static void observe_sharing(struct cr_facts *all, size_t n)
 {
 	static const struct {
@@ -481,19 +485,24 @@ static void observe_sharing(struct cr_facts *all, size_t n)
 	} kinds[] = {
 		{ "memory", KCMP_VM }, { "descriptors", KCMP_FILES },
 		{ "directories", KCMP_FS }, { "handlers", KCMP_SIGHAND },
+		{ "I/O context", KCMP_IO },
 	};
 	char *out = text;
 	size_t i, kind;
 
 	*out = '\0';
-	for (kind = 0; kind < ARRAY_SIZE(kinds); kind++)
-		for (i = 0; i < n && i < 32; i++)
-			if (!syscall(SYS_kcmp, tasks[i].tid, tasks[n].tid,
-				     kinds[kind].type, 0, 0)) {
-				out += sprintf(out, "%s: %d\n",
-					       kinds[kind].name, tasks[i].key);
-				break;
-			}
+	tasks[n].ended = is_zombie;
+	for (kind = 0; !is_zombie && kind < ARRAY_SIZE(kinds); kind++) {
+		for (i = 0; i < n && i < 32; i++) {
+			if (tasks[i].ended ||
+			    syscall(SYS_kcmp, tasks[i].tid, tasks[n].tid,
+				    kinds[kind].type, 0, 0))
+				continue;
+			out += sprintf(out, "%s: %d\n", kinds[kind].name,
+				       tasks[i].key);
+			break;
+		}
+	}
 	add(all, text, "%d shares", tasks[n].key);
 }
 

@@ -9,6 +9,7 @@
  * data, a trailer.
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/ipc.h>
@@ -20,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <linux/ioprio.h>
 
 #include "cr.h"
 
@@ -635,6 +637,49 @@ static void sysv_drive(struct cr_run *run)
 	finish(run);
 }
 
+/* Each field of the tasks of a family that shares all that can be shared. */
+static int sleep_for_good(void *arg)
+{
+	for (;;)
+		syscall(SYS_pause);
+	return 0;
+}
+
+static int share_and_sleep(void *arg)
+{
+	static char stacks[2][16384];
+	const int flags = CLONE_VM | CLONE_SIGHAND | CLONE_IO | SIGCHLD;
+
+	NEED(clone(sleep_for_good, stacks[0] + sizeof(stacks[0]),
+		   flags | CLONE_PARENT, NULL) > 0);
+	NEED(clone(sleep_for_good, stacks[1] + sizeof(stacks[1]), flags,
+		   NULL) > 0);
+	return sleep_for_good(NULL);
+}
+
+static void share_in_child(void *arg)
+{
+	NEED(!syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+		      IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 5)));
+	share_and_sleep(NULL);
+}
+
+static void sharing_setup(void)
+{
+	cr_fork(share_in_child, NULL);
+	cr_msleep(50);
+}
+
+static void tasks_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x23);
+}
+
+static void attributes_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x34);
+}
+
 static void bytes_0_drive(struct cr_run *run)
 {
 	bytes_from(run, 0);
@@ -788,6 +833,10 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = huge_reserve_drive },
 	{ "hostile.traced", CR_SUBTREE, traced_setup, traced_check,
 	  .drive = traced_drive },
+	{ "hostile.sharing", CR_SUBTREE, sharing_setup, alone_check,
+	  .drive = tasks_drive },
+	{ "hostile.shared_io_priority", CR_SUBTREE, sharing_setup, alone_check,
+	  .drive = attributes_drive },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
 	  .drive = clocks_drive },
 	{ "hostile.sysv", CR_CONTAINER, sysv_setup, sysv_check,

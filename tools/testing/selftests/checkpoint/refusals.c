@@ -429,23 +429,6 @@ static void unshare_in_child(int flags)
 		cr_skip("no such namespace");
 }
 
-/* A child that has its parent's memory and handlers, but is no thread */
-static int sleep_forever(void *arg)
-{
-	for (;;)
-		pause();
-	return 0;
-}
-
-static void shared_handlers_setup(void)
-{
-	static char stack[16384];
-
-	child = clone(sleep_forever, stack + sizeof(stack),
-		      CLONE_VM | CLONE_SIGHAND | SIGCHLD, NULL);
-	NEED(child >= 0);
-}
-
 static void mount_ns_setup(void)
 {
 	unshare_in_child(CLONE_NEWNS);
@@ -614,8 +597,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("perf_mapping", perf_mapping_setup, mapping_check, "perf"),
 	REFUSED("secret_memory", secret_setup, secret_check, "secret"),
 	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
-	REFUSED("shared_handlers", shared_handlers_setup, child_check,
-		"CLONE_SIGHAND"),
 	REFUSED("task_policy", task_policy_setup, policy_check,
 		"NUMA memory policy"),
 	REFUSED("private_policy", private_policy_setup, policy_check,
