@@ -7,6 +7,7 @@
 #define _LINUX_CHECKPOINT_H
 
 #include <linux/bits.h>
+#include <linux/mm_types.h>
 #include <linux/signal_types.h>
 #include <linux/types.h>
 
@@ -29,6 +30,7 @@ struct sock_fprog_kern;
 struct task_struct;
 struct tty_struct;
 struct vm_area_struct;
+struct vm_fault;
 struct wait_queue_head;
 
 /*
@@ -341,5 +343,13 @@ int membarrier_register_private_expedited(int flags);
  * global hash, or -ENOENT if nobody has asked.
  */
 int checkpoint_futex_hash(struct mm_struct *mm);
+
+/*
+ * mm/checkpoint_lazy.c: entries of page tables for which softleaf_is_image(),
+ * which is never so without CONFIG_CHECKPOINT_LAZY.
+ */
+void checkpoint_lazy_dup(softleaf_t leaf);
+void checkpoint_lazy_drop(softleaf_t leaf);
+vm_fault_t checkpoint_lazy_fault(struct vm_fault *vmf);
 
 #endif /* _LINUX_CHECKPOINT_H */

@@ -268,4 +268,20 @@ struct mm_struct *checkpoint_dup_mm(struct mm_struct *mm);
 int checkpoint_share_pages(struct mm_struct *dst_mm, struct mm_struct *src_mm,
 			   unsigned long start, unsigned long *end);
 
+/* mm/checkpoint_lazy.c */
+struct checkpoint_image;
+struct checkpoint_image *checkpoint_image_open(struct file *file,
+					       unsigned long first,
+					       unsigned long pages,
+					       const u32 *crcs);
+void checkpoint_image_put(struct checkpoint_image *image);
+long checkpoint_image_install(struct checkpoint_image *image,
+			      struct mm_struct *mm, unsigned long start,
+			      unsigned long nr, unsigned long index);
+int checkpoint_image_read(struct checkpoint_image *image, unsigned long index,
+			  const struct bio_vec *to, unsigned int nr);
+int checkpoint_image_pull(struct mm_struct *mm, unsigned long start,
+			  unsigned long end);
+void checkpoint_image_start(struct checkpoint_image *image);
+
 #endif /* _KERNEL_CHECKPOINT_H */
