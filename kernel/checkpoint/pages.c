@@ -36,6 +36,9 @@ static int leaf_is_anon(softleaf_t leaf, u64 *id)
 		return folio_test_anon(softleaf_to_folio(leaf));
 	if (softleaf_is_guard_marker(leaf))
 		return 0;
+	/* It is brought in when it is saved. */
+	if (softleaf_is_image(leaf))
+		return 1;
 	/* Poison, userfaultfd, memory of devices. */
 	return -EOPNOTSUPP;
 }

@@ -56,6 +56,7 @@ use crate::sys::fdtable::Files;
 use crate::sys::file::Path;
 use crate::sys::freeze::Frozen;
 use crate::sys::fs_struct::Fs;
+use crate::sys::lazy;
 use crate::sys::mm::Mm;
 use crate::sys::ns::PidNs;
 use crate::sys::stream::InStream;
@@ -78,7 +79,8 @@ const FLAGS: u64 = (bindings::RESTART_TASKSELF
     | bindings::RESTART_GHOST
     | bindings::RESTART_KEEP_LSM
     | bindings::RESTART_CONN_RESET
-    | bindings::RESTART_NEW_PIDS) as u64;
+    | bindings::RESTART_NEW_PIDS
+    | bindings::RESTART_LAZY) as u64;
 
 /// Flags of restart(2) that ask for what is not there yet.
 const UNSUPPORTED: u64 = (bindings::RESTART_KEEP_LSM | bindings::RESTART_NEW_PIDS) as u64;
@@ -392,7 +394,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     }
     restart.build.open();
     restart.pass(&restart.built.all)?;
-    read_pages(restart, stream)?;
+    let later = read_pages(restart, stream, flags)?;
     finish_files(restart)?;
     task::namespace::finish(restart, &*restart.task(0)?, restart.root_task()?)?;
     fs::eventpoll::restore_items(restart)?;
@@ -405,10 +407,16 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     fs::start(restart)?;
     if restart.is_caller() {
         caller::start(restart)?;
+        if let Some(image) = later {
+            image.start();
+        }
         return Ok(0);
     }
     start_timers(restart)?;
     commit(restart, flags)?;
+    if let Some(image) = later {
+        image.start();
+    }
     Ok(root)
 }
 
@@ -746,9 +754,49 @@ fn start_timers(restart: &Restart) -> Result {
     Ok(())
 }
 
-/// Reads the content of all memory.
-fn read_pages(restart: &Restart, stream: &mut InStream) -> Result {
-    let mut reader = PageReader::new(stream);
+/// Where to read page data from.
+fn page_reader<'a>(
+    restart: &Restart,
+    stream: &'a mut InStream,
+    flags: u64,
+) -> Result<PageReader<'a>> {
+    if flags & u64::from(bindings::RESTART_LAZY) == 0 {
+        return Ok(PageReader::new(stream));
+    }
+    PageReader::new_lazy(stream, restart.plan.header.data_pages).map_err(|error| {
+        let why = if error.errno() == ESPIPE {
+            "memory can be read later only from a regular file (RESTART_LAZY)"
+        } else {
+            "the trailer of the image is damaged or missing"
+        };
+
+        restart.explain(error, fmt!("{why}"))
+    })
+}
+
+/// Has memory read that shall never be touched for the first time.
+fn read_locked(restart: &Restart) -> Result {
+    for record in restart.plan.records::<memory::Vma>() {
+        let (vma, _) = record.parse::<memory::Vma>()?;
+
+        if vma.flags & memory::VMA_LOCKED == 0 {
+            continue;
+        }
+        if let Built::Mm(mm) = restart.made(vma.mm)? {
+            lazy::pull(&mm, vma.start, vma.end).map_err(|errno| {
+                restart
+                    .log
+                    .error(errno, fmt!("object {}: its locked memory", vma.mm.0))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the content of all memory; or makes sure that it will be read, from the image that is
+/// given.
+fn read_pages(restart: &Restart, stream: &mut InStream, flags: u64) -> Result<Option<lazy::Image>> {
+    let mut reader = page_reader(restart, stream, flags)?;
 
     for record in restart.plan.records::<memory::PageMap>() {
         let (map, _) = record.parse::<memory::PageMap>()?;
@@ -778,12 +826,17 @@ fn read_pages(restart: &Restart, stream: &mut InStream) -> Result {
             })?;
         restart.check_failed()?;
     }
-    reader.finish().map_err(|error| {
+    let later = reader.finish().map_err(|error| {
         restart.explain(
             error,
             fmt!("the page data of the image is damaged or incomplete"),
         )
-    })
+    })?;
+
+    if later.is_some() {
+        read_locked(restart)?;
+    }
+    Ok(later)
 }
 
 /// Finishes what had to wait for the content of files: seals and times, and executables, which

@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::plan::KindOf;
 use crate::sys;
 use crate::sys::file::FileRef;
+use crate::sys::lazy;
 use crate::sys::mm::Mm;
 use crate::sys::mm::Walk;
 use crate::sys::page::Pinned;
@@ -647,6 +648,8 @@ fn source(run: &PageRun) -> Result<ObjRef> {
 pub(crate) struct PageReader<'a> {
     stream: &'a mut InStream,
     crcs: Crcs,
+    /// Where memory finds its content later, if it is not read now.
+    image: Option<lazy::Image>,
 }
 
 impl<'a> PageReader<'a> {
@@ -655,6 +658,39 @@ impl<'a> PageReader<'a> {
         Self {
             stream,
             crcs: Crcs::new(),
+            image: None,
+        }
+    }
+
+    /// The stream stands at the first of that many pages, most of which are to be read when
+    /// somebody touches them. `ESPIPE`: that takes a regular file. Where it cannot be done for
+    /// another reason, all are read.
+    pub(crate) fn new_lazy(stream: &'a mut InStream, pages: u64) -> Result<Self> {
+        let start = stream.tell();
+        let end = pages
+            .checked_mul(sys::page::SIZE as u64)
+            .and_then(|len| start.checked_add(len))
+            .ok_or(EINVAL)?;
+
+        stream.seek(end)?;
+        let crcs = read_trailer(stream, pages.div_ceil(u64::from(CHUNK_PAGES)))?;
+        let image = if sys::page::is_aligned(start) {
+            lazy::Image::open(stream, start >> SHIFT, pages, &crcs)
+        } else {
+            Err(EOPNOTSUPP)
+        };
+
+        match image {
+            Ok(image) => Ok(Self {
+                stream,
+                crcs: Crcs::new(),
+                image: Some(image),
+            }),
+            Err(EOPNOTSUPP) => {
+                stream.seek(start)?;
+                Ok(Self::new(stream))
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -675,35 +711,80 @@ impl<'a> PageReader<'a> {
             share(owner, &*address_space(source(run)?)?, run)?;
         }
         for run in runs.iter().filter(|run| run.kind == format::RUN_DATA) {
-            each_batch(owner, run.start, run.pages, true, |pages| {
-                self.stream.read_pages(pages)?;
-                self.crcs.add(pages)
-            })?;
+            match &mut self.image {
+                Some(image) => read_later(image, owner, run)?,
+                None => each_batch(owner, run.start, run.pages, true, |pages| {
+                    self.stream.read_pages(pages)?;
+                    self.crcs.add(pages)
+                })?,
+            }
         }
         Ok(())
     }
 
     /// Reads the trailer, and compares what it says. `EBADMSG`: the data is not what was written.
-    pub(crate) fn finish(mut self) -> Result {
-        let mut raw = [0u8; size_of::<Trailer>()];
-
+    /// Gives the image of what is not read yet, each chunk of which is compared when it is.
+    pub(crate) fn finish(mut self) -> Result<Option<lazy::Image>> {
+        if self.image.is_some() {
+            return Ok(self.image);
+        }
         self.crcs.finish_chunk()?;
-        self.stream.read_exact(&mut raw)?;
-        let trailer = Trailer::read_from_bytes(&raw).map_err(|_| EINVAL)?;
         let ours = self.crcs.done.as_slice();
+        let theirs = read_trailer(self.stream, ours.len() as u64)?;
 
-        if trailer.magic != header::TRAILER_MAGIC || trailer.chunks as usize != ours.len() {
+        if ours != theirs.as_slice() {
             return Err(EBADMSG.into());
         }
-        let mut theirs = KVVec::from_elem(0u32, ours.len(), GFP_KERNEL)?;
-
-        self.stream
-            .read_exact(theirs.as_mut_slice().as_mut_bytes())?;
-        if ours != theirs.as_slice() || sys::crc::crc32(ours.as_bytes()) != trailer.crc {
-            return Err(EBADMSG.into());
-        }
-        Ok(())
+        Ok(None)
     }
+}
+
+/// Reads the trailer of that many chunks. Gives their CRCs.
+fn read_trailer(stream: &mut InStream, chunks: u64) -> Result<KVVec<u32>> {
+    let mut raw = [0u8; size_of::<Trailer>()];
+
+    stream.read_exact(&mut raw)?;
+    let trailer = Trailer::read_from_bytes(&raw).map_err(|_| EINVAL)?;
+
+    if trailer.magic != header::TRAILER_MAGIC || u64::from(trailer.chunks) != chunks {
+        return Err(EBADMSG.into());
+    }
+    let mut crcs = KVVec::from_elem(0u32, trailer.chunks as usize, GFP_KERNEL)?;
+
+    stream.read_exact(crcs.as_mut_slice().as_mut_bytes())?;
+    if sys::crc::crc32(crcs.as_slice().as_bytes()) != trailer.crc {
+        return Err(EBADMSG.into());
+    }
+    Ok(crcs)
+}
+
+/// Has private memory read from the image when it is touched. What others can reach by other ways
+/// than a page table is read now, and so are huge pages (hugetlb).
+fn read_later(image: &mut lazy::Image, owner: &Owner, run: &PageRun) -> Result {
+    let mut index = run.data;
+    let mut page = run.start;
+    let mut left = u64::from(run.pages);
+
+    while left > 0 {
+        let mut done = 0;
+
+        if let Owner::NewMm(mm) = owner {
+            let start = page.checked_mul(sys::page::SIZE as u64).ok_or(EINVAL)?;
+
+            done = image.install(mm, start, left, index)?;
+        }
+        if done == 0 {
+            let held = owner.hold(page, left, true)?;
+
+            image.read(index, &held)?;
+            owner.store(page, &held)?;
+            done = held.len() as u64;
+        }
+        index = index.checked_add(done).ok_or(EINVAL)?;
+        page = page.checked_add(done).ok_or(EINVAL)?;
+        left = left.checked_sub(done).ok_or(EINVAL)?;
+    }
+    Ok(())
 }
 
 /// Gives an address space pages of another one: shared as after fork(2) where that can be, copied
@@ -719,6 +800,8 @@ fn share(owner: &Owner, from: &Mm, run: &PageRun) -> Result {
         .and_then(|len| start.checked_add(len))
         .ok_or(EINVAL)?;
 
+    // What is shared is one page: it cannot be read once for each.
+    lazy::pull(from, start, end)?;
     while start < end {
         let (done, shared) = mm.share(from, start, end)?;
 

@@ -24,5 +24,6 @@
 #define RESTART_KEEP_LSM	0x8	/* give objects their saved security labels */
 #define RESTART_CONN_RESET	0x10	/* established connections come back closed */
 #define RESTART_NEW_PIDS	0x20	/* let the kernel choose the pids */
+#define RESTART_LAZY		0x40	/* let memory be read when it is touched */
 
 #endif /* _UAPI_LINUX_CHECKPOINT_H */

@@ -142,6 +142,11 @@ impl Mm {
         Ok((end as u64, shared != 0))
     }
 
+    /// The C structure.
+    pub(super) fn as_ptr(&self) -> *mut bindings::mm_struct {
+        self.0.as_ptr()
+    }
+
     /// The identity of the address space.
     pub(crate) fn key(&self) -> usize {
         self.0.as_ptr() as usize

@@ -25,6 +25,7 @@ pub(crate) mod fs_struct;
 pub(crate) mod hugetlb;
 pub(crate) mod ipc;
 pub(crate) mod kept;
+pub(crate) mod lazy;
 pub(crate) mod mm;
 pub(crate) mod ns;
 pub(crate) mod page;

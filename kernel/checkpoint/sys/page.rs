@@ -117,6 +117,11 @@ impl Pinned<'_> {
         iter
     }
 
+    /// The pages, each as a whole.
+    pub(super) fn vecs(&self) -> &[bindings::bio_vec] {
+        &self.pages
+    }
+
     /// Copies pages, as many as both have. These must be held to be written to.
     pub(crate) fn copy_from(&self, from: &Pinned<'_>) {
         for (to, from) in self.pages.iter().zip(&from.pages) {

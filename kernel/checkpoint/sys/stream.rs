@@ -147,6 +147,35 @@ impl InStream {
         }
     }
 
+    /// The file.
+    pub(super) fn file(&self) -> &LocalFile {
+        &self.file
+    }
+
+    /// The position; 0 in what has none.
+    pub(crate) fn tell(&self) -> u64 {
+        let position = self.position();
+
+        if position.is_null() {
+            return 0;
+        }
+        // SAFETY: The file is referenced, so that its position is valid memory; whoever changes it
+        // meanwhile has the image read from somewhere else, which its CRCs tell.
+        u64::try_from(unsafe { position.read() }).unwrap_or(0)
+    }
+
+    /// Reads on from another position, in a file that has one.
+    pub(crate) fn seek(&mut self, to: u64) -> Result {
+        let position = self.position();
+
+        if position.is_null() {
+            return Err(ESPIPE);
+        }
+        // SAFETY: As for `tell`.
+        unsafe { position.write(i64::try_from(to).map_err(|_| EINVAL)?) };
+        Ok(())
+    }
+
     /// Fills all of `data`. `EPIPE`: the stream ended first.
     pub(crate) fn read_exact(&mut self, mut data: &mut [u8]) -> Result {
         while !data.is_empty() {
