@@ -151,6 +151,8 @@ long cr_try_checkpoint(struct cr_run *run, const char *image,
 long cr_try_restart(struct cr_run *run, const char *image, unsigned long flags);
 bool cr_checkpoint(struct cr_run *run, const char *image, unsigned long flags);
 bool cr_restart(struct cr_run *run, const char *image, unsigned long flags);
+/* Whether nobody has an image open, or has not in a moment. */
+bool cr_image_is_free(struct cr_run *run, const char *image);
 
 /* Lets a new process with that pid become the task of an image. */
 bool cr_become(struct cr_run *run, const char *image, pid_t pid);

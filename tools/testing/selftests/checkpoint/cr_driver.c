@@ -571,6 +571,34 @@ static void compare(struct cr_run *run, const struct cr_facts *was)
 	} while (!same && !last);
 }
 
+bool cr_image_is_free(struct cr_run *run, const char *image)
+{
+	unsigned long long end = cr_now_ns() + CR_TIMEOUT_MS * 100000ULL;
+	int fd = open(run_path(run, image), O_RDWR | O_CLOEXEC);
+	int ret;
+
+	/* Nobody else may have a file open that is leased for writing. */
+	while ((ret = fcntl(fd, F_SETLEASE, F_WRLCK)) && errno == EAGAIN &&
+	       cr_now_ns() < end)
+		cr_msleep(3);
+	if (ret)
+		cr_failed(run, "%s is still in use: %s", image,
+			  strerror(errno));
+	close(fd);
+	return !ret;
+}
+
+/* Once more, but its memory is read when it is touched. */
+static void restart_lazily(struct cr_run *run)
+{
+	if (dry || run->failed || run->scenario->goes_on ||
+	    run->scenario->many_tasks)
+		return;
+	(void)(cr_kill(run) && cr_restart(run, "image", RESTART_LAZY) &&
+	       cr_check(run, CR_AGAIN) && cr_kill(run) &&
+	       cr_image_is_free(run, "image"));
+}
+
 /* What is restarted was written while the tree did not run. */
 static void drive_frozen(struct cr_run *run)
 {
@@ -606,6 +634,7 @@ static void drive_tree(struct cr_run *run)
 		drive_cow(run);
 	else
 		drive_frozen(run);
+	restart_lazily(run);
 }
 
 void cr_drive_small(struct cr_run *run, unsigned long max)
