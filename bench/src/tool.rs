@@ -49,7 +49,7 @@ impl Place {
         let bytes = size(&image)?;
         let restore = match tool {
             Tool::Criu => criu_restore(&image),
-            _ => cr_restore(&image, victim.pid()),
+            _ => cr_restore(&image, victim.pid(), workload.lazy),
         };
         let restore = restore.context("restore")?;
         victim.check().context("after the restore")?;
@@ -127,9 +127,13 @@ fn cr_dump(victim: &Victim, image: &Path) -> Result<Dump> {
     })
 }
 
-fn cr_restore(image: &Path, pid: i32) -> Result<Duration> {
+fn cr_restore(image: &Path, pid: i32, lazy: bool) -> Result<Duration> {
     let mut command = Command::new("cr");
-    command.args(["restart", "--detach", "--input"]);
+    command.args(["restart", "--detach"]);
+    if lazy {
+        command.arg("--lazy");
+    }
+    command.arg("--input");
     command.arg(image.join("tree"));
     let (time, output) = run(&mut command, &image.with_extension("log"))?;
     ensure!(

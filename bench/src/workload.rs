@@ -6,6 +6,8 @@ pub struct Workload {
     pub kind: Kind,
     /// Also part of the short run.
     pub quick: bool,
+    /// Whether `cr` lets it run before its memory has been read.
+    pub lazy: bool,
 }
 
 pub enum Kind {
@@ -42,10 +44,19 @@ const fn makeprocs(
             dirty: true,
         },
         quick,
+        lazy: false,
     }
 }
 
-pub const ALL: [Workload; 15] = [
+/// A process with memory that is read when it is touched.
+const fn lazy(name: &'static str, megabytes: usize) -> Workload {
+    Workload {
+        lazy: true,
+        ..makeprocs(name, 1, megabytes, 1, 0, false)
+    }
+}
+
+pub const ALL: [Workload; 17] = [
     makeprocs("1 process", 1, 0, 1, 0, true),
     makeprocs("10 processes", 10, 0, 1, 0, true),
     makeprocs("100 processes", 100, 0, 1, 0, false),
@@ -66,7 +77,10 @@ pub const ALL: [Workload; 15] = [
             dirty: false,
         },
         quick: false,
+        lazy: false,
     },
+    lazy("512 MB lazy", 512),
+    lazy("1024 MB lazy", 1024),
     makeprocs("100 threads", 1, 0, 100, 0, true),
     makeprocs("1000 threads", 1, 0, 1000, 0, false),
     makeprocs("1000 files", 1, 0, 1, 1000, true),
@@ -74,6 +88,7 @@ pub const ALL: [Workload; 15] = [
         name: "python3",
         kind: Kind::Python,
         quick: true,
+        lazy: false,
     },
 ];
 

@@ -47,6 +47,8 @@ pub const RESTART_KEEP_LSM: u32 = 0x8;
 pub const RESTART_CONN_RESET: u32 = 0x10;
 /// Let the kernel choose the pids.
 pub const RESTART_NEW_PIDS: u32 = 0x20;
+/// Memory is read when it is touched.
+pub const RESTART_LAZY: u32 = 0x40;
 
 /// What a line of the log with times and sizes starts with.
 const STATS: &str = "stats ";

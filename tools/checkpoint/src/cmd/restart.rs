@@ -45,6 +45,11 @@ pub struct Args {
     #[arg(long)]
     frozen: bool,
 
+    /// Let the processes run before their memory has been read: it is when they touch it, and in
+    /// the background. The image must be a file, and be left alone meanwhile
+    #[arg(long)]
+    lazy: bool,
+
     /// Send this signal to the root on SIGINT, rather than SIGINT
     #[arg(long, value_name = "SIG", value_parser = signal, conflicts_with = "detach")]
     signal: Option<c_int>,
@@ -75,6 +80,7 @@ pub fn run(args: Args) -> Result {
     let flag = |set, flag| if set { flag } else { 0 };
     Request {
         flags: flag(args.frozen, kernel::RESTART_FROZEN)
+            | flag(args.lazy, kernel::RESTART_LAZY)
             | flag(args.keep_lsm, kernel::RESTART_KEEP_LSM)
             | flag(args.conn_reset, kernel::RESTART_CONN_RESET)
             | flag(args.new_pids, kernel::RESTART_NEW_PIDS),
