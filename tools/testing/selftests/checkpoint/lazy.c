@@ -518,6 +518,9 @@ static bool damage(struct cr_run *run, const char *image)
 		page[100] ^= 1;
 		if (pwrite(fd, page + 100, 1, at + 100) != 1)
 			break;
+		/* Where there is a disk, it is read from there. */
+		fsync(fd);
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 		close(fd);
 		return true;
 	}
