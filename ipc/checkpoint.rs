@@ -3,11 +3,12 @@
 //! SysV shared memory, semaphores and message queues of a container.
 //!
 //! Kept: identifiers, keys, owners, permissions, times, and which processes have used an object
-//! last; the content of segments, also of those that nobody has attached or
-//! that are to be destroyed (IPC_RMID), and who has made it (kernel.shm_rmid_forced); values of
-//! semaphores; messages; the limits of the namespace, and which identifiers it gives out next.
-//! Not kept, and refused: SEM_UNDO, locked segments (SHM_LOCK), message
-//! queues of POSIX; and in a subtree, attached segments of the caller's namespace.
+//! last; the content of segments, also of those that nobody has attached, or
+//! that are to be destroyed (IPC_RMID) or locked (SHM_LOCK), and who has made it
+//! (kernel.shm_rmid_forced); values of semaphores; messages; the limits of the namespace, and which
+//! identifiers it gives out next.
+//! Not kept, and refused: SEM_UNDO, message queues of POSIX; and in a subtree, attached segments of
+//! the caller's namespace.
 //!
 //! Objects are made empty by the root of the tree, before anybody can attach one. What they
 //! remember of users is set when all are there.
@@ -44,9 +45,14 @@ use crate::sys::ns::PidNs;
 use kernel::bindings;
 use kernel::prelude::*;
 
-/// Permissions, and that a segment is to be destroyed when nobody has it attached any more.
+/// Permissions; that a segment is to be destroyed when nobody has it attached any more; that it is
+/// locked (SHM_LOCK).
 const MODE: u32 = 0o777;
 const SHM_DEST: u32 = 0o1000;
+const SHM_LOCKED: u32 = 0o2000;
+
+/// What a segment can have of these.
+const SHM_MODE: u32 = MODE | SHM_DEST | SHM_LOCKED;
 
 /// How many objects of a class there can be at most (`IPCMNI_EXTEND`).
 const IDS_MAX: u64 = 1 << 24;
@@ -204,14 +210,9 @@ fn restore_perm(perm: &IpcPerm) -> ipc::Perm {
 fn save_shm(saver: &mut Saver<'_>, ns: &ipc::IpcNs, ipc: ObjRef, id: i32) -> Result<u64> {
     let ipc::Shm { state, file } = ns.shm(id, &saver.ns)?;
 
-    if state.perm.mode & !(MODE | SHM_DEST) != 0 {
+    if state.perm.mode & !SHM_MODE != 0 {
         return Err(saver.refuse(fmt!(
-            "shared memory segment {id}: is locked (SHM_LOCK), or has flags that are not supported"
-        )));
-    }
-    if sys::file::has_numa_policy(&file) {
-        return Err(saver.refuse(fmt!(
-            "shared memory segment {id}: has a NUMA policy (mbind(2))"
+            "shared memory segment {id}: has flags that are not supported"
         )));
     }
     let number = saver.out.object(
@@ -233,6 +234,7 @@ fn save_shm(saver: &mut Saver<'_>, ns: &ipc::IpcNs, ipc: ObjRef, id: i32) -> Res
     let mut from = 0;
 
     mm::hugetlb::save(saver, &file, number)?;
+    mm::mempolicy::save_shared(saver, &file, number)?;
     // This file is the segment's own, its position is nobody's.
     while let Some((start, end)) = sys::mm::shmem::next_data(&file, from)? {
         runs.push(Run::of_bytes(start, end)?, GFP_KERNEL)?;
@@ -375,13 +377,14 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
         ShmSegment::KIND => {
             let (state, tail) = record.parse::<ShmSegment>()?;
 
-            check_perm(&state.perm, MODE | SHM_DEST)?;
+            check_perm(&state.perm, SHM_MODE)?;
             if state.flags & !SHM_NORESERVE != 0
                 || state.size == 0
                 || i64::try_from(state.size).is_err()
                 || (state.perm.mode & SHM_DEST != 0 && state.attached == 0)
                 || state.creator < 0
-                || (state.huge != 0 && !mm::hugetlb::is_shift(state.huge))
+                || (state.huge != 0
+                    && (!mm::hugetlb::is_shift(state.huge) || state.perm.mode & SHM_LOCKED != 0))
                 || state.perm.key
                     != if state.perm.mode & SHM_DEST != 0 {
                         0

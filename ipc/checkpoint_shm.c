@@ -47,6 +47,24 @@ int checkpoint_shm_get(struct ipc_namespace *ns, int id,
 	return 0;
 }
 
+/* SHM_LOCK, of a segment that the running task has just made. */
+static int checkpoint_shm_lock(struct shmid_kernel *shp)
+{
+	struct ucounts *ucounts = current_ucounts();
+	int ret;
+
+	if (is_file_hugepages(shp->shm_file))
+		return -EINVAL;
+	if (!ns_capable(shp->ns->user_ns, CAP_IPC_LOCK) && !rlimit(RLIMIT_MEMLOCK))
+		return -EPERM;
+	ret = shmem_lock(shp->shm_file, 1, ucounts);
+	if (!ret) {
+		shp->shm_perm.mode |= SHM_LOCKED;
+		shp->mlock_ucounts = ucounts;
+	}
+	return ret;
+}
+
 struct file *checkpoint_shm_create(const struct checkpoint_shm *state)
 {
 	struct ipc_namespace *ns = current->nsproxy->ipc_ns;
@@ -77,7 +95,9 @@ struct file *checkpoint_shm_create(const struct checkpoint_shm *state)
 			/* See do_shm_rmid(). */
 			if (state->perm.key != state->name)
 				ipc_set_key_private(&shm_ids(ns), &shp->shm_perm);
-			file = get_file(shp->shm_file);
+			if (state->perm.mode & SHM_LOCKED)
+				id = checkpoint_shm_lock(shp);
+			file = id < 0 ? ERR_PTR(id) : get_file(shp->shm_file);
 			shm_unlock(shp);
 		}
 	}
@@ -108,7 +128,8 @@ int checkpoint_shm_set(struct ipc_namespace *ns, struct pid_namespace *pid_ns,
 
 	if (IS_ERR(shp))
 		return PTR_ERR(shp);
-	ret = shp->shm_nattch == state->nattch ? 0 : -EINVAL;
+	ret = shp->shm_nattch == state->nattch &&
+	      !((shp->shm_perm.mode ^ state->perm.mode) & SHM_LOCKED) ? 0 : -EINVAL;
 	if (!ret)
 		ret = checkpoint_ipc_set_perm(&shp->shm_perm, &state->perm);
 	shp->shm_atim = state->atime;

@@ -6,13 +6,15 @@
 //! and protection keys, what mlock(2), mlockall(2), madvise(2) and mseal(2) have set, names; the
 //! addresses of code, heap, stack, arguments; the executable; dumpable. Content: anonymous pages,
 //! also of a private mapping of a file, present or swapped out, and shared anonymous memory; what
-//! processes share is stored once; huge pages of hugetlb.
-//! Not kept, and refused: mappings of devices; userfaultfd, NUMA policies, guard regions in locked memory.
+//! processes share is stored once; huge pages of hugetlb; NUMA policies.
+//! Not kept, and refused: mappings of devices; userfaultfd, guard regions in locked memory.
 //!
 //! C functions: `do_mmap()`, `exec_mmap()`, `get_user_pages_remote()`
 
 #[path = "checkpoint/hugetlb.rs"]
 pub(crate) mod hugetlb;
+#[path = "checkpoint/mempolicy.rs"]
+pub(crate) mod mempolicy;
 #[path = "checkpoint/pages.rs"]
 pub(crate) mod pages;
 #[path = "checkpoint/shmem.rs"]

@@ -130,9 +130,6 @@ fn save_object(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
         UNNAMED_DELETED
     };
 
-    if sys::file::has_numa_policy(file) {
-        return Err(refuse("it has a NUMA policy (mbind(2))"));
-    }
     if state.nlink != 0 {
         return Err(refuse("it has been deleted, but has another name"));
     }
@@ -169,6 +166,7 @@ fn save_object(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
 
     saver.objects.insert(Class::Unnamed, key, number)?;
     mm::hugetlb::save(saver, file, number)?;
+    mm::mempolicy::save_shared(saver, file, number)?;
     save_content(saver, file, number)
 }
 

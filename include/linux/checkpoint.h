@@ -161,6 +161,34 @@ int madvise_set_anon_name(struct mm_struct *mm, unsigned long start,
 bool checkpoint_hugetlb_has_reserve(struct vm_area_struct *vma);
 bool checkpoint_hugetlb_is_robbed(struct vm_area_struct *vma);
 
+#define CHECKPOINT_NODE_WORDS	16
+
+/**
+ * struct checkpoint_policy - the NUMA policy of a mapping or of shared memory
+ * @start: first address, or number of the first page of shared memory
+ * @end: the first behind it
+ * @mode: MPOL_*
+ * @flags: MPOL_F_* that mbind(2) takes
+ * @home: set_mempolicy_home_node(2), or -1
+ * @nodes: a bit for each node, as the user gave them if the flags say so
+ */
+struct checkpoint_policy {
+	u64 start, end;
+	u32 mode, flags;
+	s32 home;
+	u64 nodes[CHECKPOINT_NODE_WORDS];
+};
+
+/* mm/mempolicy.c, with CONFIG_NUMA; -EINVAL if nodes are not there */
+bool checkpoint_mpol_of_vma(struct vm_area_struct *vma,
+			    struct checkpoint_policy *state);
+bool checkpoint_mpol_of_shmem(struct file *file, u64 from,
+			      struct checkpoint_policy *state);
+int checkpoint_mpol_set_vma(const struct checkpoint_policy *state);
+void checkpoint_mpol_clear_shmem(struct file *file);
+int checkpoint_mpol_set_shmem(struct file *file,
+			      const struct checkpoint_policy *state);
+
 /* mm/mseal.c, on 64-bit machines: of the current address space */
 int mseal_range(unsigned long start, unsigned long end);
 

@@ -633,6 +633,7 @@ impl Checker {
             }
             memory::Vma::KIND => self.check_vma(record, kind_of)?,
             memory::HugeReserve::KIND => mm::hugetlb::check(record, kind_of)?,
+            memory::Policies::KIND => mm::mempolicy::check(record, kind_of)?,
             memory::Guards::KIND => mm::vma::check_guards(record, kind_of)?,
             memory::PageMap::KIND => {
                 let is_mapped = |object| self.mapped.get(&object).is_some();

@@ -36,6 +36,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::format::file::Unnamed;
 use crate::format::memory;
+use crate::format::namespace::ShmSegment;
 use crate::format::task as format;
 use crate::format::ObjRef;
 use crate::format::Record;
@@ -839,10 +840,23 @@ fn read_pages(restart: &Restart, stream: &mut InStream, flags: u64) -> Result<Op
     Ok(later)
 }
 
-/// Finishes what had to wait for the content of files: seals and times, and executables, which
-/// nobody may write to.
+/// Finishes what had to wait for the content of files: NUMA policies, seals and times, and
+/// executables, which nobody may write to.
 fn finish_files(restart: &Restart) -> Result {
+    for record in restart.plan.records::<memory::Shmem>() {
+        let file = restart.shmem(record.object)?;
+
+        mm::mempolicy::restore_shared(restart, &file, record.object)?;
+    }
+    for record in restart.plan.records::<ShmSegment>() {
+        let file = restart.segment(record.object)?;
+
+        mm::mempolicy::restore_shared(restart, &file, record.object)?;
+    }
     for record in restart.plan.records::<Unnamed>() {
+        let file = restart.unnamed(record.object)?;
+
+        mm::mempolicy::restore_shared(restart, &file, record.object)?;
         fs::unnamed::finish(restart, record.object)?;
     }
     for record in restart.plan.records::<memory::Mm>() {

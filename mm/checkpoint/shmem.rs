@@ -6,10 +6,12 @@
 //!
 //! C function: `shmem_zero_setup()`
 
+use super::mempolicy;
 use super::pages;
 use super::pages::Run;
 use crate::error::Result;
 use crate::format::memory::Shmem;
+use crate::format::memory::VMA_NORESERVE;
 use crate::format::ObjRef;
 use crate::image::RawRecord;
 use crate::object::Class;
@@ -26,14 +28,17 @@ pub(super) fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     if let Some(number) = saver.objects.refer(Class::Shmem, key) {
         return Ok(number);
     }
-    if sys::file::has_numa_policy(file) {
-        return Err(saver.refuse(fmt!("shares memory that has a NUMA policy (mbind(2))")));
-    }
-    let number = saver.out.object(&Shmem { size, flags: 0 }, &[])?;
+    let flags = if sys::mm::shmem::is_noreserve(file) {
+        VMA_NORESERVE
+    } else {
+        0
+    };
+    let number = saver.out.object(&Shmem { size, flags }, &[])?;
     let mut runs = KVVec::new();
     let mut from = 0;
 
     saver.objects.insert(Class::Shmem, key, number)?;
+    mempolicy::save_shared(saver, file, number)?;
     while let Some((start, end)) = sys::mm::shmem::next_data(file, from)? {
         runs.push(Run::of_bytes(start, end)?, GFP_KERNEL)?;
         from = end;
@@ -47,7 +52,7 @@ pub(super) fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
 pub(crate) fn check(record: &RawRecord<'_>) -> Result {
     let (state, tail) = record.parse::<Shmem>()?;
 
-    if state.flags != 0
+    if state.flags & !VMA_NORESERVE != 0
         || state.size == 0
         || i64::try_from(state.size).is_err()
         || !sys::page::is_aligned(state.size)
@@ -61,7 +66,7 @@ pub(crate) fn check(record: &RawRecord<'_>) -> Result {
 /// Makes the memory, without its content.
 pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     let (state, _) = restart.record::<Shmem>(number)?;
-    let Shmem { size, flags: _ } = state;
+    let Shmem { size, flags } = state;
 
-    Ok(sys::mm::shmem::create(size, false)?)
+    Ok(sys::mm::shmem::create(size, flags & VMA_NORESERVE != 0)?)
 }

@@ -4,6 +4,7 @@
 //!
 //! A flag of a mapping is kept because it stands in [`FLAGS`]; any other is refused.
 
+use super::mempolicy;
 use super::pages;
 use super::pages::Range;
 use super::shmem;
@@ -128,11 +129,13 @@ pub(super) fn to_kernel(flags: u64) -> (u64, u64) {
 pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result<KVVec<Range>> {
     let mut ranges = KVVec::new();
     let mut guards = KVVec::new();
+    let mut policies = KVVec::new();
     let mut address = 0;
 
     loop {
         let Some(vma) = mm.read_lock()?.vma_from(address)? else {
             save_guards(saver, number, &guards)?;
+            mempolicy::save(saver, number, &policies)?;
             return Ok(ranges);
         };
 
@@ -148,6 +151,9 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
             };
 
             ranges.push(range, GFP_KERNEL)?;
+        }
+        if let Some(policy) = &vma.policy {
+            policies.push(*policy, GFP_KERNEL)?;
         }
         if vma.flags & bits::MAYBE_GUARD != 0 {
             pages::find_in(mm, Walk::Guards, vma.start, vma.end, |start, end, _| {
@@ -196,9 +202,6 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
         return Err(refuse(fmt!(
             "has lost huge pages to the process that made it"
         )));
-    }
-    if vma.policy {
-        return Err(refuse(fmt!("has a NUMA policy (mbind(2))")));
     }
     if special.is_some_and(|name| !crate::arch::SPECIAL.contains(&name)) {
         return Err(refuse(fmt!("is of a kind that is not supported")));
@@ -379,7 +382,7 @@ fn restore(restart: &Restart, vma: &Vma) -> Result {
 }
 
 /// Gives the mappings in the running task's address space what is set by calls of its own: names,
-/// guard regions, whether they are merged, and, since they cannot be changed then, seals.
+/// guard regions, NUMA policies, whether they are merged, and, since they cannot be changed then, seals.
 pub(super) fn restore_advice(restart: &Restart, mm: ObjRef, merge_any: bool) -> Result {
     let explain = |error: Error, start: u64| {
         restart.explain(error, fmt!("object {}: mapping at {start:#x}", mm.0))
@@ -409,6 +412,7 @@ pub(super) fn restore_advice(restart: &Restart, mm: ObjRef, merge_any: bool) -> 
                 .map_err(|errno| explain(errno.into(), start))?;
         }
     }
+    mempolicy::restore(restart, mm)?;
     if merge_any {
         // It marks all that can be merged; some may have been taken back since.
         sys::mm::merge_any()?;

@@ -220,24 +220,61 @@ rust_helper_checkpoint_anon_name(struct vm_area_struct *vma)
 	return name ? name->name : NULL;
 }
 
-__rust_helper bool rust_helper_checkpoint_vma_has_policy(struct vm_area_struct *vma)
+/* NUMA policies. */
+__rust_helper bool rust_helper_checkpoint_vma_policy(struct vm_area_struct *vma,
+						     struct checkpoint_policy *state)
 {
 #ifdef CONFIG_NUMA
-	return vma->vm_policy;
+	return checkpoint_mpol_of_vma(vma, state);
 #else
 	return false;
 #endif
 }
 
 /* Pages that are mapped with MAP_SHARED have their policy with the file. */
-__rust_helper bool rust_helper_checkpoint_file_has_policy(struct file *file)
+__rust_helper bool
+rust_helper_checkpoint_shared_policy(struct file *file, const u64 *from,
+				     struct checkpoint_policy *state)
 {
 #ifdef CONFIG_NUMA
-	return shmem_file(file) &&
-	       !RB_EMPTY_ROOT(&SHMEM_I(file_inode(file))->policy.root);
+	return shmem_mapping(file->f_mapping) &&
+	       checkpoint_mpol_of_shmem(file, *from, state);
 #else
 	return false;
 #endif
+}
+
+__rust_helper int
+rust_helper_checkpoint_set_vma_policy(const struct checkpoint_policy *state)
+{
+#ifdef CONFIG_NUMA
+	return checkpoint_mpol_set_vma(state);
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+/* Those of mappings have set some; all are taken away without a @state. */
+__rust_helper int
+rust_helper_checkpoint_set_shared_policy(struct file *file,
+					 const struct checkpoint_policy *state)
+{
+#ifdef CONFIG_NUMA
+	if (!shmem_mapping(file->f_mapping))
+		return state ? -EINVAL : 0;
+	if (state)
+		return checkpoint_mpol_set_shmem(file, state);
+	checkpoint_mpol_clear_shmem(file);
+	return 0;
+#else
+	return state ? -EOPNOTSUPP : 0;
+#endif
+}
+
+/* Whether shared memory does not count against overcommit. */
+__rust_helper bool rust_helper_checkpoint_is_noreserve(struct file *file)
+{
+	return SHMEM_I(file_inode(file))->flags & SHMEM_F_NORESERVE;
 }
 
 /*
@@ -359,6 +396,9 @@ __rust_helper bool rust_helper_checkpoint_is_shared_anon(struct file *file)
 __rust_helper struct file *rust_helper_checkpoint_shared_anon(const u64 *size,
 							      bool noreserve)
 {
+	/* As mmap(2) does. */
+	if (sysctl_overcommit_memory == OVERCOMMIT_NEVER)
+		noreserve = false;
 	return shmem_kernel_file_setup("dev/zero", *size,
 				       legacy_to_vma_flags(noreserve ? VM_NORESERVE : 0));
 }

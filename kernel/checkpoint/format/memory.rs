@@ -166,6 +166,38 @@ record! {
     }
 }
 
+plain! {
+    /// The NUMA policy of a range: mbind(2), set_mempolicy_home_node(2).
+    pub struct Policy: size 160 {
+        /// First address, or number of the first page of shared memory.
+        pub start: u64,
+        /// The first behind it.
+        pub end: u64,
+        /// `MPOL_*`.
+        pub mode: u32,
+        /// `MPOL_F_*` that mbind(2) takes.
+        pub flags: u32,
+        /// The home node, or -1.
+        pub home: i32,
+        /// Zero.
+        pub reserved: u32,
+        /// A bit for each node.
+        pub nodes: [u64; 16],
+    }
+}
+
+record! {
+    /// The NUMA policies of an address space or of shared memory. The tail is `count` [`Policy`]s
+    /// in the order of what they are for.
+    pub struct Policies: kind 0x45, version 1, size 8 {
+        /// An [`Mm`], a [`Shmem`], a [`super::file::Unnamed`] or a
+        /// [`super::namespace::ShmSegment`].
+        pub owner: ObjRef,
+        /// How many there are.
+        pub count: u32,
+    }
+}
+
 record! {
     /// Shared anonymous memory: a tmpfs file that has no name.
     pub struct Shmem: kind 0x42, version 1, size 16 {

@@ -77,7 +77,7 @@ macro_rules! for_each_record {
             task::Ptrace,
             task::Attributes, task::SeccompFilter,
             memory::Mm, memory::Vma, memory::Shmem, memory::PageMap, memory::Guards,
-            memory::HugeReserve,
+            memory::HugeReserve, memory::Policies,
             file::Files, file::Fs, file::PathFile, file::PipeFile, file::Pipe,
             file::EventFile, file::EpollFile, file::EpollItem, file::TtyFile, file::Pty,
             file::TimerFile, file::SignalFile, file::PidFile,

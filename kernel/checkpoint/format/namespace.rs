@@ -45,7 +45,7 @@ plain! {
         pub cuid: u32,
         /// Group of the creator.
         pub cgid: u32,
-        /// Permissions; of a segment also `SHM_DEST`.
+        /// Permissions; of a segment also `SHM_DEST` and `SHM_LOCKED`.
         pub mode: u32,
         /// Zero.
         pub reserved: u32,

@@ -248,9 +248,3 @@ pub(crate) fn seek(file: &File, pos: i64) -> Result {
     // are not safe between Rust and C on 32-bit machines.
     to_result(unsafe { bindings::checkpoint_llseek(file.as_ptr(), &raw const pos) })
 }
-
-/// Whether parts of a file in memory have a NUMA policy.
-pub(crate) fn has_numa_policy(file: &FileRef) -> bool {
-    // SAFETY: The file is referenced; the helper looks whether it is one of shmem.
-    unsafe { bindings::checkpoint_file_has_policy(file.as_ptr()) }
-}

@@ -8,6 +8,7 @@
 use super::file;
 use super::file::FileRef;
 use super::freeze::Frozen;
+use super::mempolicy::Policy;
 use super::page::Hold;
 use super::page::Pinned;
 use core::ffi::c_void;
@@ -68,8 +69,8 @@ pub(crate) struct VmaInfo {
     pub(crate) special: Option<CString>,
     /// Name of an anonymous mapping (PR_SET_VMA_ANON_NAME).
     pub(crate) name: Option<CString>,
-    /// Has a NUMA policy of its own.
-    pub(crate) policy: bool,
+    /// Its NUMA policy, if it has one of its own.
+    pub(crate) policy: Option<Policy>,
     /// Is of huge pages, and has none reserved: a child has inherited it.
     pub(crate) unreserved: bool,
     /// Has lost huge pages to the process that made it.
@@ -379,7 +380,11 @@ impl MmReadGuard<'_> {
                 file: (!(*vma).vm_file.is_null()).then(|| file::get((*vma).vm_file)),
                 special: string(bindings::checkpoint_special_name(vma))?,
                 name: string(bindings::checkpoint_anon_name(vma))?,
-                policy: bindings::checkpoint_vma_has_policy(vma),
+                policy: {
+                    let mut policy = Policy::default();
+
+                    bindings::checkpoint_vma_policy(vma, &raw mut policy).then_some(policy)
+                },
                 unreserved: bindings::checkpoint_vma_is_unreserved(vma),
                 robbed: bindings::checkpoint_vma_is_robbed(vma),
             }))
@@ -629,6 +634,12 @@ pub(crate) mod shmem {
 
             (inode as usize, (*inode).i_size as u64)
         }
+    }
+
+    /// Whether it does not count against overcommit (MAP_NORESERVE).
+    pub(crate) fn is_noreserve(file: &FileRef) -> bool {
+        // SAFETY: The file is referenced, and one of tmpfs.
+        unsafe { bindings::checkpoint_is_noreserve(file.as_ptr()) }
     }
 
     /// Makes some.

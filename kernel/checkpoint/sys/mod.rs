@@ -26,6 +26,7 @@ pub(crate) mod hugetlb;
 pub(crate) mod ipc;
 pub(crate) mod kept;
 pub(crate) mod lazy;
+pub(crate) mod mempolicy;
 pub(crate) mod mm;
 pub(crate) mod ns;
 pub(crate) mod page;

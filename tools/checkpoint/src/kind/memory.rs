@@ -23,6 +23,8 @@ use crate::format::memory::HugeReserve;
 use crate::format::memory::Mm;
 use crate::format::memory::PageMap;
 use crate::format::memory::PageRun;
+use crate::format::memory::Policies;
+use crate::format::memory::Policy;
 use crate::format::memory::Range;
 use crate::format::memory::Shmem;
 use crate::format::memory::Vma;
@@ -125,6 +127,27 @@ impl Kind for HugeReserve {
             return Err(format!("the range at {:#x} is empty", range.start));
         }
         Ok(vec![("ranges", list(ranges))])
+    }
+}
+
+impl Kind for Policies {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("owner", self.owner, OWNERS)]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let policies = tail.list::<Policy>(self.count, "policies")?;
+        for policy in policies {
+            if policy.start >= policy.end {
+                return Err(format!("the range at {:#x} is empty", policy.start));
+            }
+            if policy.home < -1 {
+                return Err(format!("the home node {} is impossible", policy.home));
+            }
+        }
+        Ok(vec![("policies", list(policies))])
     }
 }
 

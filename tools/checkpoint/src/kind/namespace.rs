@@ -29,9 +29,10 @@ use crate::format::namespace::UtsNs;
 use crate::format::Record;
 use crate::format::Value;
 
-/// Permissions, and that a segment is to be destroyed.
+/// Permissions, and that a segment is to be destroyed or is locked.
 const MODE: u32 = 0o777;
 const SHM_DEST: u32 = 0o1000;
+const SHM_LOCKED: u32 = 0o2000;
 
 /// The largest value of a semaphore.
 const VALUE_MAX: u32 = 32767;
@@ -58,7 +59,7 @@ impl Kind for ShmSegment {
 
     fn check(&self) -> Result<()> {
         check_bits("flags", self.flags, namespace::SHM_NORESERVE)?;
-        check_perm(&self.perm, MODE | SHM_DEST)?;
+        check_perm(&self.perm, MODE | SHM_DEST | SHM_LOCKED)?;
         if self.perm.mode & SHM_DEST != 0 && self.attached == 0 {
             return Err("it is to be destroyed and not attached".into());
         }

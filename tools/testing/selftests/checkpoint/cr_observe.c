@@ -33,7 +33,7 @@
 static const char * const files[] = {
 	"attr/current", "autogroup", "auxv", "cgroup", "cmdline", "comm",
 	"coredump_filter", "environ", "gid_map", "limits", "loginuid", "maps",
-	"mounts", "oom_score_adj", "personality", "projid_map", "sessionid",
+	"mounts", "numa_maps", "oom_score_adj", "personality", "projid_map", "sessionid",
 	"setgroups", "smaps", "stat", "status", "syscall", "timens_offsets",
 	"timers", "timerslack_ns", "uid_map",
 };
@@ -306,6 +306,13 @@ static void edit(const struct cr_facts *all, const char *file, char *line)
 	if (!strcmp(file, "fdinfo")) {
 		/* The inode behind an item of epoll. */
 		at = !strncmp(line, "tfd:", 4) ? strstr(line, " pos:") : NULL;
+		if (at)
+			*at = '\0';
+	}
+	if (!strcmp(file, "numa_maps")) {
+		/* Address and policy stand before which pages there are. */
+		at = strchr(line, ' ');
+		at = at ? strchr(at + 1, ' ') : NULL;
 		if (at)
 			*at = '\0';
 	}

@@ -9,6 +9,7 @@
  * data, a trailer.
  */
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -562,6 +563,28 @@ static void huge_reserve_drive(struct cr_run *run)
 	huge_drive(run, 0x44);
 }
 
+/* NUMA policies of a mapping and of shared memory. */
+static void policy_setup(void)
+{
+	unsigned long first_node = 1;
+	void *private, *shared;
+
+	alone_setup();
+	private = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
+	shared = mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	NEED(private != MAP_FAILED && shared != MAP_FAILED);
+	if (syscall(SYS_mbind, private, 4096UL, MPOL_BIND, &first_node, 64UL,
+		    0) ||
+	    syscall(SYS_mbind, shared, 4096UL, MPOL_BIND, &first_node, 64UL, 0))
+		cr_skip("no NUMA policies");
+}
+
+static void policy_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x45);
+}
+
 static void traced_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x28);
@@ -831,6 +854,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = huge_file_drive },
 	{ "hostile.huge_reserve", CR_SUBTREE, huge_setup, alone_check,
 	  .drive = huge_reserve_drive },
+	{ "hostile.policy", CR_SUBTREE, policy_setup, alone_check,
+	  .drive = policy_drive },
 	{ "hostile.traced", CR_SUBTREE, traced_setup, traced_check,
 	  .drive = traced_drive },
 	{ "hostile.sharing", CR_SUBTREE, sharing_setup, alone_check,

@@ -442,6 +442,24 @@ static void accounted_check(enum cr_phase phase)
 	check_filled(mem, 0, 4);
 }
 
+/* Far more than the machine has, of which it is not told in advance. */
+#define VAST	(4UL << 40)
+
+static void vast_setup(void)
+{
+	mem = mmap(NULL, VAST, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mem == MAP_FAILED)
+		cr_skip("no memory that is not reserved");
+	cr_pattern(mem + VAST / 2, page_size, 1);
+}
+
+static void vast_check(enum cr_phase phase)
+{
+	CHECK_PATTERN(mem + VAST / 2, page_size, 1);
+	CHECK_EQ(mem[VAST / 4], 0);
+}
+
 /*
  * A wild address space: pieces of all kinds, mapped over each other, moved,
  * protected, advised and unmapped in any order. What is compared is each page
@@ -679,6 +697,7 @@ static const struct cr_scenario scenarios[] = {
 	  execute_only_check },
 	{ "mapping.names", CR_ANY, names_setup, names_check },
 	{ "mapping.accounted", CR_ANY, accounted_setup, accounted_check },
+	{ "mapping.not_reserved", CR_ANY, vast_setup, vast_check },
 	{ "mapping.wild", CR_TREE, wild_setup, wild_check,
 	  .drive = wild_drive },
 	{ "mapping.wild_again", CR_TREE, wild_setup, wild_check,

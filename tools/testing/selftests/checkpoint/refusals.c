@@ -287,9 +287,8 @@ static void keyring_check(enum cr_phase phase)
 		      KEY_SPEC_SESSION_KEYRING, 0) > 0);
 }
 
-/* NUMA policies: node 0 is there always. */
+/* A NUMA policy: node 0 is there always. */
 static unsigned long first_node = 1;
-static char *numa_pages;
 
 static void task_policy_setup(void)
 {
@@ -297,39 +296,11 @@ static void task_policy_setup(void)
 		cr_skip("no NUMA policies");
 }
 
-static void bound_setup(int flags)
-{
-	numa_pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
-			  flags | MAP_ANONYMOUS, -1, 0);
-	NEED(numa_pages != MAP_FAILED);
-	memset(numa_pages, 7, 8192);
-	if (syscall(SYS_mbind, numa_pages, 8192UL, MPOL_BIND, &first_node,
-		    64UL, 0))
-		cr_skip("no NUMA policies");
-}
-
-static void private_policy_setup(void)
-{
-	bound_setup(MAP_PRIVATE);
-}
-
-static void shared_policy_setup(void)
-{
-	bound_setup(MAP_SHARED);
-}
-
 static void policy_check(enum cr_phase phase)
 {
 	int mode = -1;
 
-	if (!numa_pages) {
-		CHECK_EQ(syscall(SYS_get_mempolicy, &mode, NULL, 0UL, NULL,
-				 0UL), 0);
-	} else {
-		CHECK_EQ(syscall(SYS_get_mempolicy, &mode, NULL, 0UL,
-				 numa_pages, (unsigned long)MPOL_F_ADDR), 0);
-		CHECK_EQ(numa_pages[8191], 7);
-	}
+	CHECK_EQ(syscall(SYS_get_mempolicy, &mode, NULL, 0UL, NULL, 0UL), 0);
 	CHECK_EQ(mode, MPOL_BIND);
 }
 
@@ -599,10 +570,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
 	REFUSED("task_policy", task_policy_setup, policy_check,
 		"NUMA memory policy"),
-	REFUSED("private_policy", private_policy_setup, policy_check,
-		"has a NUMA policy"),
-	REFUSED("shared_policy", shared_policy_setup, policy_check,
-		"has a NUMA policy"),
 	REFUSED("clamps", clamps_setup, clamps_check, "utilization clamps"),
 	REFUSED("session_keyring", session_keyring_setup, keyring_check,
 		"session keyring of its own"),
