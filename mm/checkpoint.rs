@@ -134,6 +134,7 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     )?;
 
     saver.objects.insert(Class::Mm, mm.key(), number)?;
+    crate::task::usage::save_peaks(saver, &mm, number)?;
     let ranges = vma::save_all(saver, &mm, number)?;
 
     let who = tree::describe(&task.task())?;

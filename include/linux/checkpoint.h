@@ -362,6 +362,54 @@ int checkpoint_seccomp_program(struct seccomp_filter *filter, bool *log,
 int checkpoint_seccomp_join(struct seccomp_filter *filter);
 long do_seccomp(unsigned int op, unsigned int flags, void __user *uargs);
 
+/**
+ * struct checkpoint_usage - what a task, or several, have used
+ * @time: CPU time of user, system and guest, and as the scheduler has it, in ns
+ * @shown: time of user and system as it was told last, which does not go back
+ * @faults: minor and major faults
+ * @switches: voluntary and other context switches
+ * @io: the fields of struct task_io_accounting
+ */
+struct checkpoint_usage {
+	u64 time[4];
+	u64 shown[2];
+	u64 faults[2];
+	u64 switches[2];
+	u64 io[7];
+};
+
+/**
+ * struct checkpoint_process_usage - what a process has used
+ * @ended: by threads that have ended; @shown is of the whole process
+ * @blocks: read and written, by threads that have ended
+ * @child_time: CPU time of user, system and guest of children, in ns
+ * @child_faults: minor and major faults of children
+ * @child_switches: voluntary and other context switches of children
+ * @child_blocks: read and written by children
+ * @maxrss: most pages of the process and of a child, without what it has now
+ */
+struct checkpoint_process_usage {
+	struct checkpoint_usage ended;
+	u64 blocks[2];
+	u64 child_time[3];
+	u64 child_faults[2];
+	u64 child_switches[2];
+	u64 child_blocks[2];
+	u64 maxrss[2];
+};
+
+/*
+ * kernel/sched/checkpoint.c: of a task that is off its CPU, or current. The
+ * usage of the process is set when that of all threads is.
+ */
+void checkpoint_get_usage(struct task_struct *task, struct checkpoint_usage *out);
+void checkpoint_set_usage(struct task_struct *task,
+			  const struct checkpoint_usage *in);
+void checkpoint_get_process_usage(struct task_struct *task,
+				  struct checkpoint_process_usage *out);
+void checkpoint_set_process_usage(struct task_struct *task,
+				  const struct checkpoint_process_usage *in);
+
 /* kernel/sched/membarrier.c */
 int membarrier_register_global_expedited(void);
 int membarrier_register_private_expedited(int flags);

@@ -201,6 +201,12 @@ impl Plan {
                 fmt!("the image is not valid: its tasks cannot share I/O contexts like this"),
             )
         })?;
+        self.check_usage().map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image is not valid: what its tasks have used cannot be"),
+            )
+        })?;
         self.check_vmas_cover_pages().map_err(|error| {
             log.error(
                 error.errno(),
@@ -381,15 +387,7 @@ impl Plan {
 
     /// Who shares the I/O context of another task was made later, and the other has its own.
     fn check_io(&self) -> Result {
-        let attributes = |plan: &TaskPlan| {
-            let mut records = self.belonging::<task::Attributes>(plan.number);
-            let first = records.next().ok_or(EINVAL)?.parse::<task::Attributes>()?;
-
-            match records.next() {
-                None => Ok::<_, crate::error::Error>(first.0),
-                Some(_) => Err(EINVAL.into()),
-            }
-        };
+        let attributes = |plan: &TaskPlan| self.only::<task::Attributes>(plan.number);
 
         for (index, plan) in self.tasks.iter().enumerate() {
             if plan.is_zombie {
@@ -402,6 +400,42 @@ impl Plan {
             let first = self.tasks.get(number.ok_or(EINVAL)?).ok_or(EINVAL)?;
 
             if first.is_zombie || attributes(first)?.io != first.tid {
+                return Err(EINVAL.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The only record of a kind that belongs to an object.
+    fn only<T: Record>(&self, owner: ObjRef) -> Result<T> {
+        let mut records = self.belonging::<T>(owner);
+        let (first, _) = records.next().ok_or(EINVAL)?.parse::<T>()?;
+
+        records
+            .next()
+            .is_none()
+            .then_some(first)
+            .ok_or(EINVAL.into())
+    }
+
+    /// There is one record of usage for whatever uses something. The kernel adds up the CPU time of
+    /// all threads of a process, and divides by the sum.
+    fn check_usage(&self) -> Result {
+        let mut sum = 0u64;
+
+        for record in self.records::<memory::Mm>() {
+            self.only::<task::Peaks>(record.object)?;
+        }
+        for plan in &self.tasks {
+            let usage = self.only::<task::TaskUsage>(plan.number)?;
+
+            if plan.is_leader {
+                let process = self.only::<task::ProcessUsage>(plan.process)?;
+
+                sum = crate::task::usage::total(&process.time);
+            }
+            sum = sum.saturating_add(crate::task::usage::total(&usage.time));
+            if sum > i64::MAX.cast_unsigned() {
                 return Err(EINVAL.into());
             }
         }
@@ -612,6 +646,9 @@ impl Checker {
                 let owner = crate::task::check_ptrace(record)?.task;
 
                 is_task(owner).then_some(owner).ok_or(EINVAL)?
+            }
+            task::TaskUsage::KIND | task::ProcessUsage::KIND | task::Peaks::KIND => {
+                crate::task::usage::check(record, kind_of)?
             }
             task::IntervalTimers::KIND => {
                 let owner = crate::task::check_timers(record)?;

@@ -400,10 +400,17 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     task::namespace::finish(restart, &*restart.task(0)?, restart.root_task()?)?;
     fs::eventpoll::restore_items(restart)?;
     task::share_io(restart)?;
+    if !restart.is_caller() {
+        set_usage(restart)?;
+    }
+    task::usage::restore_peaks(restart)?;
     set_limits(restart)?;
     set_registers(restart)?;
     restart.check_failed()?;
     start_clocks(restart)?;
+    if !restart.is_caller() {
+        set_start(restart)?;
+    }
     stop_tasks(restart)?;
     fs::start(restart)?;
     if restart.is_caller() {
@@ -738,6 +745,47 @@ fn set_limits(restart: &Restart) -> Result {
     Ok(())
 }
 
+/// Sets what all tasks have used that wait for the commit. What is left for them to do counts again.
+/// CPU clocks go on from there, before limits and timers look at them.
+fn set_usage(restart: &Restart) -> Result {
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        let task = Frozen::waiting(restart.task(index)?)?;
+
+        task::usage::restore(restart, &task, plan.number)?;
+    }
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        if plan.is_leader {
+            let leader = Frozen::waiting(restart.task(index)?)?;
+
+            task::usage::restore_process(restart, &leader, plan.process)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sets when all tasks were made.
+fn set_start(restart: &Restart) -> Result {
+    let root = Frozen::waiting(restart.task(0)?)?;
+
+    for (index, plan) in restart.plan.tasks.iter().enumerate() {
+        let task = Frozen::waiting(restart.task(index)?)?;
+
+        task::usage::restore_start(restart, &root, &task, plan.number)?;
+    }
+    Ok(())
+}
+
+/// Sets what a task has used that has ended anew: ending counts as well.
+fn set_usage_of_ended(restart: &Restart, plan: &TaskPlan, task: &TaskRef) -> Result {
+    let ended = Frozen::ended(task.clone());
+
+    task::usage::restore(restart, &ended, plan.number)?;
+    if plan.heir.is_none() {
+        task::usage::restore_process(restart, &ended, plan.process)?;
+    }
+    Ok(())
+}
+
 /// Starts the clocks of a container.
 fn start_clocks(restart: &Restart) -> Result {
     let plan = restart.plan.tasks.first().ok_or(EINVAL)?;
@@ -807,13 +855,8 @@ fn read_pages(restart: &Restart, stream: &mut InStream, flags: u64) -> Result<Op
             _ => return Err(EINVAL.into()),
         };
 
-        let address_space = |number| match restart.made(number)? {
-            Built::Mm(mm) => Ok(mm),
-            _ => Err(EINVAL.into()),
-        };
-
         reader
-            .read(&record, &owner, address_space)
+            .read(&record, &owner, |number| restart.address_space(number))
             .map_err(|error| {
                 // Memory that nobody may write to cannot have been written to.
                 let errno = match error.errno() {
@@ -946,6 +989,7 @@ fn commit(restart: &Restart, flags: u64) -> Result {
     restart.zombies.open();
     for (task, plan) in &zombies {
         sys::clone::wait_zombie(task)?;
+        set_usage_of_ended(restart, plan, task)?;
         attach(restart, plan, task)?;
     }
     for (task, exit_signal) in &ended {

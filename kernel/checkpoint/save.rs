@@ -91,6 +91,8 @@ pub(crate) struct Saver<'a> {
     pub(crate) directories: KVVec<(usize, u32)>,
     /// The autogroups so far, and the first process of each.
     pub(crate) autogroups: RBTree<usize, i32>,
+    /// How far the clocks of the tree are ahead of those of the machine.
+    pub(crate) clocks: sys::usage::Start,
     /// The I/O contexts that several tasks have: the first of these, and how many they are.
     pub(crate) io_contexts: RBTree<usize, (i32, u32)>,
     /// Epoll sets, whose registrations are saved when all files are.
@@ -392,6 +394,7 @@ fn collect(
         tables: KVVec::new(),
         directories: KVVec::new(),
         autogroups: RBTree::new(),
+        clocks: root_clocks(tree)?,
         io_contexts: RBTree::new(),
         epolls: KVVec::new(),
         signalfds: KVVec::new(),
@@ -433,6 +436,13 @@ fn root_proxy(tree: &Tree, log: &Log) -> Result<Proxy> {
                 "the root of the tree has ended, but for its other threads, which is not supported"
             ),
         )),
+        _ => Err(ESRCH.into()),
+    }
+}
+
+fn root_clocks(tree: &Tree) -> Result<sys::usage::Start> {
+    match tree.tasks().first() {
+        Some(tree::Member::Live(frozen)) => Ok(task::usage::clocks(frozen)),
         _ => Err(ESRCH.into()),
     }
 }

@@ -29,6 +29,8 @@ mod restart_block;
 mod signal;
 #[path = "task/timer.rs"]
 mod timer;
+#[path = "task/usage.rs"]
+pub(crate) mod usage;
 
 use crate::error::Result;
 use crate::format::header;
@@ -150,11 +152,13 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     regs::save(saver, task, number, vfork_result(saver, task, tree)?)?;
     attributes::save(saver, task, number, filter)?;
     restart_block::save(saver, task, number)?;
+    usage::save(saver, task, number)?;
     if let Some(traced) = &traced {
         ptrace::save(saver, traced, number)?;
     }
     signal::save_pending(saver, task, number, false)?;
     if task.pid() == task.tgid() {
+        usage::save_process(saver, task, process)?;
         signal::save_pending(saver, task, process, true)?;
     }
     Ok(())
@@ -223,6 +227,8 @@ fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree, has_threads: 
 
     let number = saver.out.object(&state, &[])?;
 
+    usage::save(saver, &zombie, number)?;
+    usage::save_process(saver, &zombie, process)?;
     if let Some(traced) = &traced {
         ptrace::save(saver, traced, number)?;
     }

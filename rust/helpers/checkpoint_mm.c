@@ -68,6 +68,24 @@ out:
 	return ret;
 }
 
+__rust_helper void rust_helper_checkpoint_get_peaks(struct mm_struct *mm,
+						    u64 *rss, u64 *vm)
+{
+	unsigned long now = get_mm_counter_sum(mm, MM_ANONPAGES) +
+			    get_mm_counter_sum(mm, MM_FILEPAGES) +
+			    get_mm_counter_sum(mm, MM_SHMEMPAGES);
+
+	*rss = max(now, mm->hiwater_rss);
+	*vm = get_mm_hiwater_vm(mm);
+}
+
+__rust_helper void rust_helper_checkpoint_set_peaks(struct mm_struct *mm,
+						    const u64 *rss, const u64 *vm)
+{
+	mm->hiwater_rss = *rss;
+	mm->hiwater_vm = *vm;
+}
+
 __rust_helper u32 rust_helper_checkpoint_page_crc(struct page *page, u32 crc)
 {
 	const void *data = kmap_local_page(page);

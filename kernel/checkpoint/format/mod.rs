@@ -74,7 +74,7 @@ macro_rules! for_each_record {
             namespace::ShmSegment, namespace::SemSet, namespace::MsgQueue,
             task::Creds, task::Sighand, task::Process, task::Task, task::Regset,
             task::SigQueue, task::RestartBlock, task::IntervalTimers, task::PosixTimers,
-            task::Ptrace,
+            task::Ptrace, task::TaskUsage, task::ProcessUsage, task::Peaks,
             task::Attributes, task::SeccompFilter,
             memory::Mm, memory::Vma, memory::Shmem, memory::PageMap, memory::Guards,
             memory::HugeReserve, memory::Policies,

@@ -388,6 +388,76 @@ record! {
     }
 }
 
+record! {
+    /// When a task was made, and what it has used. Each has one, also a task that has ended.
+    pub struct TaskUsage: kind 0x29, version 1, size 160 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// Zero.
+        pub reserved: u32,
+        /// When it was made, on CLOCK_MONOTONIC as the tree has it.
+        pub start: i64,
+        /// When it was made, on CLOCK_BOOTTIME as the tree has it.
+        pub start_boottime: i64,
+        /// CPU time of user, system and guest, and as the scheduler has it, in ns.
+        pub time: [u64; 4],
+        /// CPU time of user and system as it was told last, in ns.
+        pub shown: [u64; 2],
+        /// Minor and major faults.
+        pub faults: [u64; 2],
+        /// Voluntary and other context switches.
+        pub switches: [u64; 2],
+        /// `/proc/PID/io`, in its order.
+        pub io: [u64; 7],
+    }
+}
+
+record! {
+    /// What a process has used, apart from what its threads have (see [`TaskUsage`]). Each has one.
+    pub struct ProcessUsage: kind 0x2a, version 1, size 248 {
+        /// The [`Process`].
+        pub process: ObjRef,
+        /// Zero.
+        pub reserved: u32,
+        /// CPU time of threads that have ended: user, system, guest, and as the scheduler has it, in ns.
+        pub time: [u64; 4],
+        /// CPU time of user and system of the whole process as it was told last, in ns.
+        pub shown: [u64; 2],
+        /// Minor and major faults of threads that have ended.
+        pub faults: [u64; 2],
+        /// Voluntary and other context switches of threads that have ended.
+        pub switches: [u64; 2],
+        /// `/proc/PID/io` of threads that have ended.
+        pub io: [u64; 7],
+        /// Blocks read and written by threads that have ended.
+        pub blocks: [u64; 2],
+        /// CPU time of user, system and guest of children that were waited for, in ns.
+        pub child_time: [u64; 3],
+        /// Their minor and major faults.
+        pub child_faults: [u64; 2],
+        /// Their voluntary and other context switches.
+        pub child_switches: [u64; 2],
+        /// Blocks read and written by them.
+        pub child_blocks: [u64; 2],
+        /// Most pages in memory, of the process (before its last execve(2)) and of such a child.
+        pub maxrss: [u64; 2],
+    }
+}
+
+record! {
+    /// The peaks of an address space.
+    pub struct Peaks: kind 0x2b, version 1, size 24 {
+        /// The [`super::memory::Mm`].
+        pub mm: ObjRef,
+        /// Zero.
+        pub reserved: u32,
+        /// Most pages in memory.
+        pub rss: u64,
+        /// Most pages mapped.
+        pub vm: u64,
+    }
+}
+
 /// [`Attributes::flags`]: SCHED_FLAG_RESET_ON_FORK.
 pub const ATTRIBUTE_RESET_ON_FORK: u32 = 1;
 /// [`Attributes::flags`]: `runtime` is the length of slices that sched_setattr(2) has asked for.

@@ -144,6 +144,9 @@ fn become_it(restart: &Restart) -> Result {
     fs::eventpoll::restore_signal_items(restart, state.sighand)?;
     // With the rights that the caller has had.
     task::process::set_limits(restart, &sys::task::current(), plan.process)?;
+    // It keeps the moment when it was made, by which others know it.
+    task::usage::restore(restart, &Frozen::current(), plan.number)?;
+    task::usage::restore_process(restart, &Frozen::current(), plan.process)?;
     task::restore_cred(restart, plan.number)?;
     // The twin waits until we sleep.
     restart.commit.open();

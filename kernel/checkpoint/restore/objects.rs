@@ -145,6 +145,14 @@ impl Restart {
         }
     }
 
+    /// An address space, which has been made.
+    pub(crate) fn address_space(&self, number: ObjRef) -> Result<Arc<Mm>> {
+        match self.made(number)? {
+            Built::Mm(mm) => Ok(mm),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
     /// A segment of SysV shared memory, which the root of the tree makes before all else.
     pub(crate) fn segment(&self, number: ObjRef) -> Result<FileRef> {
         match self.obtain(number, || Err(EINVAL.into()))? {

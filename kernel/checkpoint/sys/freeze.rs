@@ -53,9 +53,14 @@ impl Frozen {
         }
     }
 
-    /// A task that has ended, and never runs again.
+    /// A task that has ended: waits for the moment after its last steps, which count as well.
     pub(crate) fn ended(task: TaskRef) -> Self {
-        // INVARIANT: It does not run; it needs no trap.
+        // SAFETY: The task is referenced. 0 means that it has not come to its end yet; nothing keeps
+        // it from that any more.
+        while unsafe { bindings::wait_task_inactive(task.as_ptr(), bindings::TASK_DEAD) } == 0 {
+            fsleep(Delta::from_micros(5));
+        }
+        // INVARIANT: It never runs again; it needs no trap.
         Self {
             task,
             thaw: false,

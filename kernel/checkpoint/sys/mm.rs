@@ -153,6 +153,22 @@ impl Mm {
         self.0.as_ptr() as usize
     }
 
+    /// The most pages that were in memory, and that were mapped.
+    pub(crate) fn peaks(&self) -> (u64, u64) {
+        let (mut rss, mut vm) = (0, 0);
+
+        // SAFETY: The address space is referenced; the helper reads single words.
+        unsafe { bindings::checkpoint_get_peaks(self.0.as_ptr(), &raw mut rss, &raw mut vm) };
+        (rss, vm)
+    }
+
+    /// Sets them. What there is now counts as well.
+    pub(crate) fn set_peaks(&self, rss: u64, vm: u64) {
+        // SAFETY: The address space is referenced, and who has it waits; the helper writes single
+        // words.
+        unsafe { bindings::checkpoint_set_peaks(self.0.as_ptr(), &raw const rss, &raw const vm) };
+    }
+
     /// How many references there are apart from this one.
     pub(crate) fn users(&self) -> u64 {
         // SAFETY: The address space is referenced.

@@ -47,4 +47,5 @@ pub(crate) mod timer;
 pub(crate) mod timerfd;
 pub(crate) mod tty;
 pub(crate) mod unnamed;
+pub(crate) mod usage;
 pub(crate) mod vfork;

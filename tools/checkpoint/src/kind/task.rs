@@ -24,9 +24,11 @@ use crate::format::task;
 use crate::format::task::Attributes;
 use crate::format::task::Creds;
 use crate::format::task::IntervalTimers;
+use crate::format::task::Peaks;
 use crate::format::task::PosixTimer;
 use crate::format::task::PosixTimers;
 use crate::format::task::Process;
+use crate::format::task::ProcessUsage;
 use crate::format::task::Ptrace;
 use crate::format::task::Regset;
 use crate::format::task::RestartBlock;
@@ -35,6 +37,7 @@ use crate::format::task::SigAction;
 use crate::format::task::SigQueue;
 use crate::format::task::Sighand;
 use crate::format::task::Task;
+use crate::format::task::TaskUsage;
 use crate::format::Record;
 use crate::format::Value;
 
@@ -268,6 +271,60 @@ impl Kind for Ptrace {
             return Err("it is not stopped, and there is something to wait for".into());
         }
         Ok(())
+    }
+}
+
+/// The most that a number of usage may be.
+const USAGE_MAX: u64 = (i64::MAX / 2) as u64;
+
+impl Kind for TaskUsage {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("task", self.task, &[Task::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        let times = self.time.iter().chain(&self.shown);
+        let starts = [
+            self.start.unsigned_abs(),
+            self.start_boottime.unsigned_abs(),
+        ];
+        match times.chain(&starts).all(|time| *time <= USAGE_MAX) {
+            true => Ok(()),
+            false => Err("a time is impossible".into()),
+        }
+    }
+}
+
+impl Kind for ProcessUsage {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("process", self.process, &[Process::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        let times = self.time.iter().chain(&self.shown);
+        match times.chain(&self.child_time).all(|time| *time <= USAGE_MAX) {
+            true => Ok(()),
+            false => Err("a time is impossible".into()),
+        }
+    }
+}
+
+impl Kind for Peaks {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("mm", self.mm, &[Mm::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.rss.max(self.vm) <= USAGE_MAX {
+            true => Ok(()),
+            false => Err("so many pages are impossible".into()),
+        }
     }
 }
 

@@ -703,6 +703,16 @@ static void attributes_drive(struct cr_run *run)
 	kind_drive(run, 0x34);
 }
 
+static void usage_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x29);
+}
+
+static void process_usage_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x2a);
+}
+
 static void bytes_0_drive(struct cr_run *run)
 {
 	bytes_from(run, 0);
@@ -848,6 +858,8 @@ static const struct cr_scenario scenarios[] = {
 	HOSTILE("metadata_bytes_2", bytes_2_drive),
 	HOSTILE("metadata_bytes_3", bytes_3_drive),
 	HOSTILE("record_order", order_drive),
+	HOSTILE("usage", usage_drive),
+	HOSTILE("usage_of_process", process_usage_drive),
 	{ "hostile.timers", CR_SUBTREE, timers_setup, alone_check,
 	  .drive = timers_drive },
 	{ "hostile.huge_file", CR_SUBTREE, huge_setup, alone_check,
