@@ -123,7 +123,7 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
             vdso_crc: if state.vdso == 0 {
                 0
             } else {
-                sys::mm::vdso_crc()
+                sys::mm::vdso_crc(&state.arch)
             },
             exe,
             dumpable: sys::mm::dumpable(task),
@@ -135,6 +135,7 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
 
     saver.objects.insert(Class::Mm, mm.key(), number)?;
     crate::task::usage::save_peaks(saver, &mm, number)?;
+    crate::arch::save_mm(saver, &mm, number)?;
     let ranges = vma::save_all(saver, &mm, number)?;
 
     let who = tree::describe(&task.task())?;
@@ -195,7 +196,7 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
     } = state;
     let auxv = <[u64; AUXV_WORDS]>::read_from_bytes(tail).map_err(|_| EINVAL)?;
 
-    if vdso != 0 && vdso_crc != sys::mm::vdso_crc() {
+    if vdso != 0 && vdso_crc != sys::mm::vdso_crc(&arch) {
         return Err(restart.log.error(
             EOPNOTSUPP,
             fmt!(
@@ -227,10 +228,14 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
     mm.set_arch(&arch).map_err(|errno| {
         restart.log.error(
             errno,
-            fmt!("object {}: this machine has no protection keys", number.0),
+            fmt!(
+                "object {}: this machine has no protection keys, or runs no 32-bit code",
+                number.0
+            ),
         )
     })?;
-    vma::restore_all(restart, number)?;
+    crate::arch::restore_mm(restart, number)?;
+    vma::restore_all(restart, number, &arch)?;
     mm.set_state(&sys::mm::State {
         layout,
         mmap_base,

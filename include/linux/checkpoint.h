@@ -22,6 +22,7 @@ struct mm_struct;
 struct msg_msg;
 struct pid;
 struct pid_namespace;
+struct pt_regs;
 struct restart_block;
 struct rlimit;
 struct seccomp_filter;
@@ -29,6 +30,7 @@ struct sigevent;
 struct sock_fprog_kern;
 struct task_struct;
 struct tty_struct;
+struct user_regset_view;
 struct vm_area_struct;
 struct vm_fault;
 struct wait_queue_head;
@@ -427,5 +429,21 @@ int checkpoint_futex_hash(struct mm_struct *mm);
 void checkpoint_lazy_dup(softleaf_t leaf);
 void checkpoint_lazy_drop(softleaf_t leaf);
 vm_fault_t checkpoint_lazy_fault(struct vm_fault *vmf);
+
+/* arch/x86/kernel/ptrace.c */
+extern const struct user_regset_view user_x86_64_view;
+extern const struct user_regset_view user_x86_32_view;
+
+/* arch/x86/entry/syscall_32.c, in a 64-bit kernel */
+long ia32_sys_call(const struct pt_regs *regs, unsigned int nr);
+
+/*
+ * arch/x86/kernel/ldt.c: the local descriptor table of an address space, and
+ * how many entries it has, of which at most @max are written to @entries.
+ */
+unsigned int checkpoint_get_ldt(struct mm_struct *mm, u64 *entries,
+				unsigned int max);
+/* Sets that of current, which has none. */
+int checkpoint_set_ldt(const u64 *entries, unsigned int count);
 
 #endif /* _LINUX_CHECKPOINT_H */

@@ -668,6 +668,9 @@ impl Checker {
 
                 fits.then_some(owner).ok_or(EINVAL)?
             }
+            task::IoPermissions::KIND | memory::Ldt::KIND => {
+                crate::arch::check_record(record, kind_of)?
+            }
             memory::Vma::KIND => self.check_vma(record, kind_of)?,
             memory::HugeReserve::KIND => mm::hugetlb::check(record, kind_of)?,
             memory::Policies::KIND => mm::mempolicy::check(record, kind_of)?,

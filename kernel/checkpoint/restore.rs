@@ -497,6 +497,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
 
     // Nothing may interfere; what is pending is looked at when the mask is what it was.
     sys::signal::set_blocked(u64::MAX, None);
+    sys::process::reset_arch();
     if let Some(slot) = restart.tasks.lock().get_mut(index) {
         *slot = Some(sys::task::current());
     }

@@ -32,6 +32,7 @@ mod timer;
 #[path = "task/usage.rs"]
 pub(crate) mod usage;
 
+use crate::arch;
 use crate::error::Result;
 use crate::format::header;
 use crate::format::task as format;
@@ -45,6 +46,7 @@ use crate::sys;
 use crate::sys::freeze::Frozen;
 use crate::sys::task::Snapshot;
 use crate::sys::task::TaskRef;
+use crate::sys::task::TASK_ARCH;
 use crate::tree::Member;
 use crate::tree::Tree;
 use kernel::prelude::*;
@@ -150,6 +152,7 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
         .object(&state, &[affinity.as_slice().as_bytes()])?;
 
     regs::save(saver, task, number, vfork_result(saver, task, tree)?)?;
+    arch::save_task(saver, task, number)?;
     attributes::save(saver, task, number, filter)?;
     restart_block::save(saver, task, number)?;
     usage::save(saver, task, number)?;
@@ -268,7 +271,8 @@ pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
 
     if state.flags & !known != 0
         || state.tid <= 0
-        || (zombie && state.arch != [0; 4])
+        || (zombie && state.arch != [0; TASK_ARCH])
+        || arch::check_task(&state.arch).is_err()
         || state.reserved != [0; 1]
         || objects.iter().any(|object| object.is_none() != zombie)
         || (state.flags & format::TASK_SELF != 0 && mode == header::MODE_CONTAINER)
@@ -342,6 +346,13 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
             )
         })?;
     }
+    if !sys::process::arch_fits(&state.arch) {
+        return Err(restart.log.error(
+            EOPNOTSUPP,
+            fmt!("object {}: this kernel runs no 32-bit code", number.0),
+        ));
+    }
+    arch::restore_task(restart, number)?;
     attributes::restore(restart, number, &state)?;
     sys::process::set_rseq((rseq, rseq_len, rseq_sig))?;
     restart_block::restore(restart, number)

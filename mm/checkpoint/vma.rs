@@ -29,6 +29,7 @@ use crate::sys::mm::Advice;
 use crate::sys::mm::Mm;
 use crate::sys::mm::VmaInfo;
 use crate::sys::mm::Walk;
+use crate::sys::mm::MM_ARCH;
 use kernel::fmt;
 use kernel::prelude::*;
 use kernel::str::BStr;
@@ -321,7 +322,7 @@ pub(crate) fn check_guards(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Resul
 }
 
 /// Maps everything that the image has for an address space, in that of the running task.
-pub(super) fn restore_all(restart: &Restart, mm: ObjRef) -> Result {
+pub(super) fn restore_all(restart: &Restart, mm: ObjRef, arch: &[u64; MM_ARCH]) -> Result {
     let mut special = None;
 
     for record in restart.belonging::<Vma>(mm) {
@@ -337,7 +338,7 @@ pub(super) fn restore_all(restart: &Restart, mm: ObjRef) -> Result {
         })?;
     }
     if let Some(start) = special {
-        sys::mm::map_vdso(start)?;
+        sys::mm::map_vdso(start, arch)?;
     }
     Ok(())
 }

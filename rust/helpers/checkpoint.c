@@ -18,3 +18,6 @@
 #include "checkpoint_task.c"
 #include "checkpoint_time.c"
 #include "checkpoint_timens.c"
+#ifdef CONFIG_X86
+#include "checkpoint_x86.c"
+#endif

@@ -119,11 +119,12 @@ __rust_helper u64 rust_helper_checkpoint_mm_def_flags(struct mm_struct *mm)
 }
 
 __rust_helper void rust_helper_checkpoint_set_mm_flags(struct mm_struct *mm,
-						       u64 flags, u64 def_flags)
+						       u64 flags, u64 def_flags,
+						       const u64 *arch)
 {
 	__mm_flags_overwrite_word(mm, flags);
 	mm->def_flags = def_flags;
-	arch_checkpoint_init_mm(mm);
+	arch_checkpoint_init_mm(mm, arch);
 }
 
 __rust_helper void rust_helper_checkpoint_arch_mm_get(struct mm_struct *mm,
@@ -197,9 +198,10 @@ __rust_helper int rust_helper_checkpoint_merge_any(void)
 #endif
 }
 
+/* The first address behind those that any process can have. */
 __rust_helper unsigned long rust_helper_checkpoint_task_size(void)
 {
-	return TASK_SIZE;
+	return TASK_SIZE_MAX;
 }
 
 __rust_helper bool rust_helper_checkpoint_mm_has_aio(struct mm_struct *mm)
@@ -452,14 +454,15 @@ __rust_helper u64 rust_helper_checkpoint_vdso(struct mm_struct *mm)
 	return arch_checkpoint_vdso(mm);
 }
 
-__rust_helper u32 rust_helper_checkpoint_vdso_crc(void)
+__rust_helper u32 rust_helper_checkpoint_vdso_crc(const u64 *arch)
 {
-	return arch_checkpoint_vdso_crc();
+	return arch_checkpoint_vdso_crc(arch);
 }
 
-__rust_helper int rust_helper_checkpoint_map_vdso(unsigned long addr)
+__rust_helper int rust_helper_checkpoint_map_vdso(unsigned long addr,
+						  const u64 *arch)
 {
-	return arch_checkpoint_map_vdso(addr);
+	return arch_checkpoint_map_vdso(addr, arch);
 }
 
 __rust_helper void rust_helper_checkpoint_put_page(struct page *page)

@@ -82,6 +82,8 @@ __rust_helper int rust_helper_checkpoint_set_action(int sig, unsigned long handl
 						    const u64 *mask)
 {
 	struct k_sigaction ka = {};
+	u32 abi = arch_checkpoint_enter_abi(&flags);
+	int ret;
 
 	ka.sa.sa_handler = (__sighandler_t)handler;
 	ka.sa.sa_flags = flags;
@@ -94,7 +96,9 @@ __rust_helper int rust_helper_checkpoint_set_action(int sig, unsigned long handl
 #else
 	ka.sa.sa_mask.sig[0] = *mask;
 #endif
-	return do_sigaction(sig, &ka, NULL);
+	ret = do_sigaction(sig, &ka, NULL);
+	arch_checkpoint_leave_abi(abi);
+	return ret;
 }
 
 /*

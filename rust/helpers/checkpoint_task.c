@@ -276,6 +276,22 @@ __rust_helper void rust_helper_checkpoint_arch_set_state(const u64 *state)
 	arch_checkpoint_set_state(state);
 }
 
+__rust_helper bool rust_helper_checkpoint_arch_fits(const u64 *state)
+{
+	return arch_checkpoint_fits(state);
+}
+
+__rust_helper void rust_helper_checkpoint_arch_reset(void)
+{
+	arch_checkpoint_reset();
+}
+
+__rust_helper const struct user_regset_view *
+rust_helper_checkpoint_regset_view(unsigned int n)
+{
+	return arch_checkpoint_view(n);
+}
+
 /*
  * What a task is that cannot be saved and only words of C tell; NULL if there
  * is nothing.

@@ -77,7 +77,8 @@ static inline int checkpoint_set_sleep(struct restart_block *block,
 				       const struct checkpoint_restart_block *in,
 				       long (*fn)(struct restart_block *), s64 now)
 {
-	if (in->rem_type > TT_COMPAT)
+	if (in->rem_type > TT_COMPAT ||
+	    (in->rem_type == TT_COMPAT && !IS_ENABLED(CONFIG_COMPAT_32BIT_TIME)))
 		return -EINVAL;
 	block->nanosleep.clockid = in->arg;
 	block->nanosleep.type = in->rem_type;

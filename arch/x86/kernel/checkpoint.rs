@@ -2,10 +2,31 @@
 
 //! What checkpoint/restart knows of x86.
 //!
-//! Kept: general registers with the bases of fs and gs, the whole extended state of the FPU.
-//! Not kept, and refused: 32-bit code, I/O permissions, shadow stacks.
+//! Kept: general registers with the segments and the bases of fs and gs, the whole extended state of
+//! the FPU; 32-bit code in 32-bit and in 64-bit programs; set_thread_area(2), modify_ldt(2),
+//! ioperm(2) and iopl(2).
+//! Not kept, and refused: shadow stacks, linear address masking, ARCH_SET_CPUID, the permission for
+//! AMX.
+
+#[path = "checkpoint/ioport.rs"]
+mod ioport;
+#[path = "checkpoint/ldt.rs"]
+mod ldt;
+
+pub(crate) use self::ioport::restore as restore_task;
+pub(crate) use self::ioport::save as save_task;
+pub(crate) use self::ldt::restore as restore_mm;
+pub(crate) use self::ldt::save as save_mm;
 
 use crate::error::Result;
+use crate::format::memory;
+use crate::format::task;
+use crate::format::ObjRef;
+use crate::format::Record;
+use crate::image::RawRecord;
+use crate::plan::KindOf;
+use crate::sys::mm::MM_ARCH;
+use crate::sys::task::TASK_ARCH;
 use kernel::bindings;
 use kernel::prelude::*;
 
@@ -13,10 +34,21 @@ use kernel::prelude::*;
 pub(crate) const MACHINE: u32 = bindings::EM_X86_64;
 
 /// The register sets that are saved, by ELF note type.
-pub(crate) const SAVED: [u32; 2] = [bindings::NT_PRSTATUS, bindings::NT_X86_XSTATE];
+pub(crate) const SAVED: [u32; 3] = [
+    bindings::NT_PRSTATUS,
+    bindings::NT_X86_XSTATE,
+    bindings::NT_386_TLS,
+];
 
-/// The register sets that are parts of others.
-pub(crate) const DERIVED: [u32; 1] = [bindings::NT_PRFPREG];
+/// Those of them that a task may not have.
+pub(crate) const SPARSE: [u32; 1] = [bindings::NT_386_TLS];
+
+/// The register sets that are parts of others, or have a record of their own.
+pub(crate) const DERIVED: [u32; 3] = [
+    bindings::NT_PRFPREG,
+    bindings::NT_PRXFPREG,
+    bindings::NT_386_IOPERM,
+];
 
 /// The names of the mappings that come with the vdso.
 pub(crate) const SPECIAL: [&[u8]; 3] = [b"[vdso]", b"[vvar]", b"[vvar_vclock]"];
@@ -24,9 +56,12 @@ pub(crate) const SPECIAL: [&[u8]; 3] = [b"[vdso]", b"[vvar]", b"[vvar_vclock]"];
 /// How many protection keys the page tables have room for.
 const PKEYS: u32 = 16;
 
+/// The first address that only 64-bit code can have.
+const TOP32: u64 = 1 << 32;
+
 /// Checks what the image has of an address space for this architecture.
-pub(crate) fn check_mm(state: &[u64; 3]) -> Result {
-    let [allocated, execute_only, reserved] = *state;
+pub(crate) fn check_mm(state: &[u64; MM_ARCH]) -> Result {
+    let [allocated, execute_only, flags, base, legacy_base, task_size, reserved @ ..] = *state;
     // The key of executable memory, if there is one, is allocated; so is the default key, if the
     // machine has keys.
     let needed = match u32::try_from(execute_only) {
@@ -35,11 +70,45 @@ pub(crate) fn check_mm(state: &[u64; 3]) -> Result {
         Ok(key @ 1..=PKEYS) => 1 | 1 << key.saturating_sub(1),
         _ => u64::MAX,
     };
+    let known = memory::X86_VSYSCALL | memory::X86_UPROBE32 | memory::X86_VDSO32;
+    let is_base = |base: &u64| *base < TOP32 && crate::sys::page::is_aligned(*base);
 
-    if allocated >> PKEYS != 0 || needed & !allocated != 0 || reserved != 0 {
+    if allocated >> PKEYS != 0
+        || needed & !allocated != 0
+        || flags & !known != 0
+        || ![base, legacy_base].iter().all(is_base)
+        || task_size == 0
+        || !crate::sys::page::is_aligned(task_size)
+        || reserved != [0; 2]
+    {
         return Err(EINVAL.into());
     }
     Ok(())
+}
+
+/// Checks what the image has of a task for this architecture.
+pub(crate) fn check_task(state: &[u64; TASK_ARCH]) -> Result {
+    let [_number, _error, _address, _debug, flags, reserved] = *state;
+    let known = task::X86_ADDR32 | task::X86_CALL32 | task::X86_POKED32 | task::X86_RESTART32;
+
+    if flags & !known != 0 || reserved != 0 {
+        return Err(EINVAL.into());
+    }
+    Ok(())
+}
+
+/// Checks a record that only this architecture has; gives the object that it belongs to.
+pub(crate) fn check_record(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRef> {
+    let (owner, kind) = match record.kind {
+        task::IoPermissions::KIND => (ioport::check(record)?, task::Task::KIND),
+        memory::Ldt::KIND => (ldt::check(record)?, memory::Mm::KIND),
+        _ => return Err(EINVAL.into()),
+    };
+
+    if kind_of(owner) != Some(kind) {
+        return Err(EINVAL.into());
+    }
+    Ok(owner)
 }
 
 /// Where `struct user_regs_struct` has what a system call returns, and its number.
@@ -69,6 +138,10 @@ fn set(note: u32, data: &mut [u8], index: usize, value: u64) {
 pub(crate) fn check(note: u32, data: &[u8]) -> Result {
     let fits = match note {
         bindings::NT_PRSTATUS => data.len() == size_of::<bindings::user_regs_struct>(),
+        bindings::NT_386_TLS => {
+            data.len()
+                == size_of::<[bindings::user_desc; bindings::GDT_ENTRY_TLS_ENTRIES as usize]>()
+        }
         _ => data.as_chunks::<{ size_of::<u64>() }>().1.is_empty() && data.len() <= 1 << 16,
     };
 

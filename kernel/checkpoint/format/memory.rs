@@ -9,7 +9,7 @@ pub const MM_LAYOUT: usize = 11;
 
 record! {
     /// An address space: `struct mm_struct`. The tail is the auxiliary vector (`u64` words).
-    pub struct Mm: kind 0x40, version 1, size 168 {
+    pub struct Mm: kind 0x40, version 1, size 208 {
         /// start_code, end_code, start_data, end_data, start_brk, brk, start_stack, arg_start,
         /// arg_end, env_start, env_end: the order of `struct prctl_mm_map`.
         pub layout: [u64; 11],
@@ -33,10 +33,18 @@ record! {
         pub auxv: u32,
         /// Architecture state; meaning by [`super::Header::machine`]. x86: which protection keys are
         /// allocated (0: the machine has none), one more than the key of memory that can only be
-        /// executed or 0, and 0.
-        pub arch: [u64; 3],
+        /// executed or 0, `X86_*`, where system calls for 32-bit code look for new mappings and its
+        /// legacy variant, the first address behind those that the process could have, 0, and 0.
+        pub arch: [u64; 8],
     }
 }
+
+/// [`Mm::arch`] of x86: has the vsyscall page.
+pub const X86_VSYSCALL: u64 = 1;
+/// [`Mm::arch`] of x86: uprobes find 32-bit code there.
+pub const X86_UPROBE32: u64 = 2;
+/// [`Mm::arch`] of x86: the vdso is that for 32-bit code.
+pub const X86_VDSO32: u64 = 4;
 
 /// [`Vma::kind`]: private, without a file.
 pub const VMA_ANON: u32 = 1;
@@ -195,6 +203,17 @@ record! {
         pub owner: ObjRef,
         /// How many there are.
         pub count: u32,
+    }
+}
+
+record! {
+    /// The local descriptor table of an address space, modify_ldt(2) (x86). The tail is `entries`
+    /// descriptors (`u64`) as the processor has them; 0 is an empty one.
+    pub struct Ldt: kind 0x49, version 1, size 8 {
+        /// The [`Mm`].
+        pub mm: ObjRef,
+        /// How many entries the table has.
+        pub entries: u32,
     }
 }
 

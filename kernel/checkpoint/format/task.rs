@@ -115,7 +115,7 @@ record! {
     /// A thread: `struct task_struct`. The tail is the CPUs that it is bound to, as a set of `u64`
     /// words, or empty. Threads of a process follow each other, the leader first,
     /// and a parent stands before its children.
-    pub struct Task: kind 0x23, version 1, size 208 {
+    pub struct Task: kind 0x23, version 1, size 224 {
         /// Thread id, in the pid namespace of the root.
         pub tid: i32,
         /// `TASK_*`.
@@ -174,10 +174,36 @@ record! {
         pub timer_slack: u64,
         /// Its default, which children get.
         pub default_timer_slack: u64,
-        /// Architecture state that no register set holds; meaning by [`super::Header::machine`].
-        pub arch: [u64; 4],
+        /// Architecture state that no register set holds; meaning by [`super::Header::machine`]. x86:
+        /// what the last exception has left (number, error code, address, debug status), `X86_*`,
+        /// and 0.
+        pub arch: [u64; 6],
         /// Zero.
         pub reserved: [u64; 1],
+    }
+}
+
+/// [`Task::arch`] of x86: its addresses have 32 bits (execve(2) of a 32-bit program).
+pub const X86_ADDR32: u64 = 1;
+/// [`Task::arch`] of x86: it is in a system call for 32-bit code.
+pub const X86_CALL32: u64 = 2;
+/// [`Task::arch`] of x86: a 32-bit tracer has made it be in a system call.
+pub const X86_POKED32: u64 = 4;
+/// [`Task::arch`] of x86: its [`RestartBlock`] is of a system call for 32-bit code.
+pub const X86_RESTART32: u64 = 8;
+
+record! {
+    /// The I/O ports that a task may use (x86). The tail is the bitmap of ioperm(2), `words` words of
+    /// `u64` up to the last that permits a port; a bit that is not set permits it.
+    pub struct IoPermissions: kind 0x37, version 1, size 16 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// iopl(2).
+        pub level: u32,
+        /// Words in the tail.
+        pub words: u32,
+        /// Zero.
+        pub reserved: u32,
     }
 }
 

@@ -124,6 +124,7 @@ fn become_it(restart: &Restart) -> Result {
     let (state, _) = restart.record::<format::Task>(plan.number)?;
 
     sys::signal::set_blocked(u64::MAX, None);
+    sys::process::reset_arch();
     sys::timer::end_timers();
     for object in [state.mm, state.files, state.fs] {
         match restart.made(object)? {

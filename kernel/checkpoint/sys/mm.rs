@@ -40,6 +40,9 @@ impl Drop for Mm {
 /// How many words of auxiliary vector there are room for.
 pub(crate) const AUXV_WORDS: usize = 56;
 
+/// How many words [`State::arch`] has.
+pub(crate) const MM_ARCH: usize = 8;
+
 /// The addresses that [`Mm::layout`] gives, in the order of `struct prctl_mm_map`.
 pub(crate) type Layout = [u64; 11];
 
@@ -53,7 +56,7 @@ pub(crate) struct State {
     pub(crate) vdso: u64,
     pub(crate) auxv: [u64; AUXV_WORDS],
     /// What only the architecture knows, see `arch_checkpoint_mm_get()`.
-    pub(crate) arch: [u64; 3],
+    pub(crate) arch: [u64; MM_ARCH],
     pub(crate) has_aio: bool,
 }
 
@@ -208,7 +211,7 @@ impl Mm {
                     (*mm).saved_auxv.get(i).map_or(0, |&word| word as u64)
                 }),
                 arch: {
-                    let mut state = [0; 3];
+                    let mut state = [0; MM_ARCH];
 
                     bindings::checkpoint_arch_mm_get(self.0.as_ptr(), state.as_mut_ptr());
                     state
@@ -221,7 +224,7 @@ impl Mm {
     /// Sets what only the architecture knows, of an address space in which nothing is mapped yet;
     /// and that memory is not merged by itself (PR_SET_MEMORY_MERGE of the restarter).
     /// `EOPNOTSUPP`: the machine has no such thing.
-    pub(crate) fn set_arch(&self, state: &[u64; 3]) -> Result {
+    pub(crate) fn set_arch(&self, state: &[u64; MM_ARCH]) -> Result {
         // SAFETY: The address space is referenced and belongs to the restart alone.
         to_result(unsafe { bindings::checkpoint_arch_mm_set(self.0.as_ptr(), state.as_ptr()) })
     }
@@ -248,11 +251,15 @@ impl Mm {
             (*mm).env_end = env_end;
             (*mm).mmap_base = state.mmap_base as _;
             (*mm).mmap_legacy_base = state.mmap_legacy_base as _;
-            (*mm).task_size = bindings::checkpoint_task_size();
             for (word, &saved) in (*mm).saved_auxv.iter_mut().zip(&state.auxv) {
                 *word = saved as _;
             }
-            bindings::checkpoint_set_mm_flags(self.0.as_ptr(), state.flags, state.def_flags);
+            bindings::checkpoint_set_mm_flags(
+                self.0.as_ptr(),
+                state.flags,
+                state.def_flags,
+                state.arch.as_ptr(),
+            );
         }
     }
 
@@ -588,17 +595,18 @@ pub(crate) fn may_lock() -> bool {
     unsafe { bindings::checkpoint_may_lock() }
 }
 
-/// Maps the vdso of the running kernel, whose lowest mapping starts at `start`.
-pub(crate) fn map_vdso(start: u64) -> Result {
-    // SAFETY: The helper works on the running task's address space.
-    to_result(unsafe { bindings::checkpoint_map_vdso(usize::try_from(start)?) })
+/// Maps the vdso of the running kernel, whose lowest mapping starts at `start`: the one that an
+/// address space has whose [`State::arch`] this is.
+pub(crate) fn map_vdso(start: u64, arch: &[u64; MM_ARCH]) -> Result {
+    // SAFETY: The helper works on the running task's address space, and has all words.
+    to_result(unsafe { bindings::checkpoint_map_vdso(usize::try_from(start)?, arch.as_ptr()) })
 }
 
-/// CRC32 of the code of the vdso that the task has, or, of a task without one, that the running
-/// kernel gives to new programs.
-pub(crate) fn vdso_crc() -> u32 {
-    // SAFETY: The helper reads constant memory.
-    unsafe { bindings::checkpoint_vdso_crc() }
+/// CRC32 of the code of the vdso of the running kernel that an address space has whose
+/// [`State::arch`] this is.
+pub(crate) fn vdso_crc(arch: &[u64; MM_ARCH]) -> u32 {
+    // SAFETY: The helper reads constant memory, and has all words.
+    unsafe { bindings::checkpoint_vdso_crc(arch.as_ptr()) }
 }
 
 /// Whether an address space may have these addresses: the rules of prctl(PR_SET_MM_MAP), and that
@@ -606,7 +614,7 @@ pub(crate) fn vdso_crc() -> u32 {
 pub(crate) fn layout_fits(layout: &Layout, base: u64, legacy_base: u64) -> bool {
     let [start_code, end_code, start_data, end_data, start_brk, brk, _, arg_start, arg_end, env_start, env_end] =
         *layout;
-    // SAFETY: The helper gives a constant of the running task.
+    // SAFETY: The helper gives a constant of the machine.
     let top = unsafe { bindings::checkpoint_task_size() } as u64;
 
     layout.iter().all(|&address| address < top)

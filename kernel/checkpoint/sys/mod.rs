@@ -23,9 +23,13 @@ pub(crate) mod file;
 pub(crate) mod freeze;
 pub(crate) mod fs_struct;
 pub(crate) mod hugetlb;
+#[cfg(CONFIG_X86)]
+pub(crate) mod ioport;
 pub(crate) mod ipc;
 pub(crate) mod kept;
 pub(crate) mod lazy;
+#[cfg(CONFIG_X86)]
+pub(crate) mod ldt;
 pub(crate) mod mempolicy;
 pub(crate) mod mm;
 pub(crate) mod ns;

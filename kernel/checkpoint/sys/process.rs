@@ -5,6 +5,7 @@
 use super::attributes::Plain;
 use super::freeze::Frozen;
 use super::task::Snapshot;
+use super::task::TASK_ARCH;
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
@@ -17,6 +18,18 @@ pub(crate) fn set_comm(mut comm: [u8; 16]) {
     }
     // SAFETY: The name belongs to the running task, and ends with a zero.
     unsafe { bindings::__set_task_comm(bindings::get_current(), comm.as_ptr().cast(), false) };
+}
+
+/// Whether this kernel can run a task whose [`Snapshot::arch`] this is.
+pub(crate) fn arch_fits(arch: &[u64; TASK_ARCH]) -> bool {
+    // SAFETY: The helper has all words.
+    unsafe { bindings::checkpoint_arch_fits(arch.as_ptr()) }
+}
+
+/// Takes from the running task what only the architecture knows, and clones have from who made them.
+pub(crate) fn reset_arch() {
+    // SAFETY: The helper works on the running task, which is not in user space.
+    unsafe { bindings::checkpoint_arch_reset() };
 }
 
 /// Sets everything of the running task that has no check of its own.

@@ -14,22 +14,29 @@ use kernel::prelude::*;
 #[derive(Clone, Copy)]
 pub(crate) struct Regset(&'static bindings::user_regset);
 
-/// The kinds of registers that the task has, and its ELF machine.
-pub(crate) fn view(task: &Frozen) -> (u32, &'static [bindings::user_regset]) {
-    // SAFETY: The task is parked; the view and its table are static.
+/// A table of the architecture, by number; empty if there is none.
+fn view(number: u32) -> &'static [bindings::user_regset] {
+    // SAFETY: The views and their tables are static.
     unsafe {
-        let view = &*bindings::task_user_regset_view(task.as_ptr());
+        let view = bindings::checkpoint_regset_view(number);
 
-        (
-            u32::from(view.e_machine),
-            core::slice::from_raw_parts(view.regsets, view.n as usize),
-        )
+        if view.is_null() {
+            return &[];
+        }
+        core::slice::from_raw_parts((*view).regsets, (*view).n as usize)
     }
 }
 
-/// All kinds of registers that the task has.
-pub(crate) fn all(task: &Frozen) -> impl Iterator<Item = Regset> {
-    view(task).1.iter().map(Regset)
+/// All kinds of registers that a task can have. They do not depend on the code that it runs: those of
+/// a 32-bit program are the lower halves of the same registers.
+pub(crate) fn all() -> impl Iterator<Item = Regset> {
+    let is_new = |regset: &&bindings::user_regset| {
+        view(0)
+            .iter()
+            .all(|other| other.core_note_type != regset.core_note_type)
+    };
+
+    Iterator::chain(view(0).iter(), view(1).iter().filter(is_new)).map(Regset)
 }
 
 impl Regset {

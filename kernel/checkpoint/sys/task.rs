@@ -213,6 +213,9 @@ pub(crate) fn comm(task: &Task) -> [u8; 16] {
     unsafe { (*task.as_ptr()).comm }.map(|c| c as u8)
 }
 
+/// How many words [`Snapshot::arch`] has.
+pub(crate) const TASK_ARCH: usize = 6;
+
 /// What there is to read of a parked task without following its pointers.
 pub(crate) struct Snapshot {
     pub(crate) comm: [u8; 16],
@@ -232,7 +235,7 @@ pub(crate) struct Snapshot {
     pub(crate) default_timer_slack: u64,
     pub(crate) no_new_privs: bool,
     /// See [`crate::format::task::Task::arch`].
-    pub(crate) arch: [u64; 4],
+    pub(crate) arch: [u64; TASK_ARCH],
     /// What it is in the middle of that cannot be saved, in words.
     pub(crate) refused: Option<&'static str>,
 }
@@ -246,7 +249,7 @@ impl Frozen {
         // changed by nobody else; what others may change (the nice value, say) is a single word.
         unsafe {
             let restore = bindings::test_tsk_restore_sigmask(task);
-            let mut arch = [0; 4];
+            let mut arch = [0; TASK_ARCH];
 
             bindings::checkpoint_arch_get_state(task, arch.as_mut_ptr());
 

@@ -5,7 +5,7 @@
 //! Kept: the sets that the architecture lists as saved. Refused: those that it does not know, if
 //! the task has used them. The checks of ptrace(2) apply when they are set.
 //!
-//! C functions: `regset_get()`, `task_user_regset_view()`
+//! C function: `regset_get()`
 
 use crate::arch;
 use crate::error::Result;
@@ -20,10 +20,7 @@ use kernel::prelude::*;
 
 /// Refuses a task with registers that cannot be saved.
 pub(super) fn check(saver: &Saver<'_>, task: &Frozen) -> Result {
-    if sys::regset::view(task).0 != arch::MACHINE {
-        return Err(saver.refuse(fmt!("runs 32-bit code, which is not supported")));
-    }
-    for regset in sys::regset::all(task) {
+    for regset in sys::regset::all() {
         let note = regset.note();
 
         if !arch::SAVED.contains(&note) && !arch::DERIVED.contains(&note) && regset.is_active(task)
@@ -46,22 +43,22 @@ pub(super) fn save(
 ) -> Result {
     let own = task.as_ptr() == sys::task::current().as_ptr();
 
-    for regset in sys::regset::all(task) {
-        if !arch::SAVED.contains(&regset.note()) {
+    for regset in sys::regset::all() {
+        let note = regset.note();
+
+        if !arch::SAVED.contains(&note) || (arch::SPARSE.contains(&note) && !regset.is_active(task))
+        {
             continue;
         }
         let mut data = regset.get(task)?;
 
         if own {
-            arch::return_from_call(regset.note(), &mut data);
+            arch::return_from_call(note, &mut data);
         }
         if let Some(result) = result {
-            arch::set_result(regset.note(), &mut data, result);
+            arch::set_result(note, &mut data, result);
         }
-        let state = Regset {
-            task: number,
-            note: regset.note(),
-        };
+        let state = Regset { task: number, note };
 
         saver.out.record(&state, &[&data])?;
     }
@@ -84,9 +81,17 @@ pub(crate) fn restore(restart: &Restart, task: &Frozen, number: ObjRef) -> Resul
     for record in restart.belonging::<Regset>(number) {
         let (state, data) = record.parse::<Regset>()?;
         let Regset { task: _, note } = state;
-        let regset = sys::regset::all(task)
+        let regset = sys::regset::all()
             .find(|regset| regset.note() == note)
-            .ok_or(EINVAL)?;
+            .ok_or_else(|| {
+                restart.log.error(
+                    EOPNOTSUPP,
+                    fmt!(
+                        "object {}: registers (ELF note {note:#x}): this kernel does not have them",
+                        number.0
+                    ),
+                )
+            })?;
 
         regset.set(task, data).map_err(|errno| {
             restart.log.error(

@@ -278,8 +278,9 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         (_, "blocked" | "saved_sigmask" | "pending" | "mask") => signals(number),
         (
             _,
-            "flags" | "events" | "membarrier" | "program" | "def_flags" | "config" | "rdev"
-            | "personality" | "vdso_crc" | "rseq_sig" | "header_crc" | "meta_crc" | "byte_order",
+            "flags" | "events" | "membarrier" | "program" | "bitmap" | "descriptors" | "def_flags"
+            | "config" | "rdev" | "personality" | "vdso_crc" | "rseq_sig" | "header_crc"
+            | "meta_crc" | "byte_order",
         ) if number != 0 => format!("{number:#x}"),
         (
             _,

@@ -5,6 +5,8 @@
 #ifndef _ASM_X86_CHECKPOINT_H
 #define _ASM_X86_CHECKPOINT_H
 
+#include <linux/capability.h>
+#include <linux/checkpoint.h>
 #include <linux/crc32.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_context.h>
@@ -12,8 +14,14 @@
 #include <linux/pkeys.h>
 #include <linux/prctl.h>
 #include <linux/ptrace.h>
+#include <linux/regset.h>
+#include <linux/security.h>
+#include <asm/desc.h>
 #include <asm/fpu/xstate.h>
+#include <asm/ia32.h>
+#include <asm/io_bitmap.h>
 #include <asm/syscall.h>
+#include <asm/syscalls.h>
 #include <asm/vdso.h>
 
 /* Address of the vdso's code, or 0. */
@@ -22,33 +30,61 @@ static inline u64 arch_checkpoint_vdso(struct mm_struct *mm)
 	return (unsigned long)mm->context.vdso;
 }
 
-/* Fingerprint of the code of the vdso that 64-bit programs get. */
-static inline u32 arch_checkpoint_vdso_crc(void)
+/* See struct Mm of the format. */
+enum {
+	ARCH_CHECKPOINT_VSYSCALL = 1,
+	ARCH_CHECKPOINT_UPROBE32 = 2,
+	ARCH_CHECKPOINT_VDSO32 = 4,
+};
+
+/* What arch_checkpoint_mm_get() has in each place. */
+enum {
+	ARCH_CHECKPOINT_PKEYS,
+	ARCH_CHECKPOINT_EXECUTE_ONLY,
+	ARCH_CHECKPOINT_MM_FLAGS,
+	ARCH_CHECKPOINT_COMPAT_BASE,
+	ARCH_CHECKPOINT_COMPAT_LEGACY_BASE,
+	ARCH_CHECKPOINT_TASK_SIZE,
+	ARCH_CHECKPOINT_MM_WORDS = 8,
+};
+
+/* The image of the vdso that an address space has. */
+static inline const struct vdso_image *arch_checkpoint_image(const u64 *state)
 {
-	return ~crc32_le(~0, vdso64_image.data, vdso64_image.size);
+#ifdef CONFIG_IA32_EMULATION
+	if (state[ARCH_CHECKPOINT_MM_FLAGS] & ARCH_CHECKPOINT_VDSO32)
+		return &vdso32_image;
+#endif
+	return &vdso64_image;
+}
+
+/* Fingerprint of the code of the vdso. */
+static inline u32 arch_checkpoint_vdso_crc(const u64 *state)
+{
+	const struct vdso_image *image = arch_checkpoint_image(state);
+
+	return ~crc32_le(~0, image->data, image->size);
 }
 
 /* Map the vdso with its data, the lowest page of which goes to @addr. */
-static inline int arch_checkpoint_map_vdso(unsigned long addr)
+static inline int arch_checkpoint_map_vdso(unsigned long addr, const u64 *state)
 {
-	return map_vdso_once(&vdso64_image, addr);
+	return map_vdso_once(arch_checkpoint_image(state), addr);
+}
+
+/* The register sets: all of the first, and those that only the second has. */
+static inline const struct user_regset_view *arch_checkpoint_view(unsigned int n)
+{
+	if (!n)
+		return &user_x86_64_view;
+	return IS_ENABLED(CONFIG_IA32_EMULATION) ? &user_x86_32_view : NULL;
 }
 
 /* What of x86 in a task cannot be saved; NULL if there is nothing. */
 static inline const char *arch_checkpoint_refused(struct task_struct *task)
 {
-	struct mm_struct *mm = task->mm;
-
-#ifdef CONFIG_MODIFY_LDT_SYSCALL
-	if (mm && mm->context.ldt)
-		return "has a local descriptor table (modify_ldt(2))";
-#endif
-#ifdef CONFIG_X86_IOPL_IOPERM
-	if (task->thread.iopl_emul)
-		return "has an I/O privilege level (iopl(2))";
-#endif
 #ifdef CONFIG_ADDRESS_MASKING
-	if (mm && mm_lam_cr3_mask(mm))
+	if (task->mm && mm_lam_cr3_mask(task->mm))
 		return "uses linear address masking (ARCH_ENABLE_TAGGED_ADDR)";
 #endif
 	if (x86_task_fpu(task->group_leader)->perm.__state_perm &
@@ -80,29 +116,157 @@ static inline void arch_checkpoint_syscall(struct pt_regs *regs)
 {
 	unsigned long nr = syscall_get_nr(current, regs);
 
+#ifdef CONFIG_IA32_EMULATION
+	if (in_ia32_syscall()) {
+		regs->ax = ia32_sys_call(regs, nr);
+		return;
+	}
+#endif
 	if (nr < NR_syscalls)
 		regs->ax = sys_call_table[array_index_nospec(nr, NR_syscalls)](regs);
 }
 
+/* See struct Task of the format. */
+enum {
+	ARCH_CHECKPOINT_ADDR32 = 1,
+	ARCH_CHECKPOINT_CALL32 = 2,
+	ARCH_CHECKPOINT_POKED32 = 4,
+	ARCH_CHECKPOINT_RESTART32 = 8,
+};
+
+#define ARCH_CHECKPOINT_TASK_WORDS 6
+
 /*
  * What the last exception has left for the handler of its signal, and for a
- * tracer.
+ * tracer; and how far the task is one of 32 bits.
  */
-static inline void arch_checkpoint_get_state(struct task_struct *task, u64 state[4])
+static inline void arch_checkpoint_get_state(struct task_struct *task, u64 *state)
 {
+	memset(state, 0, ARCH_CHECKPOINT_TASK_WORDS * sizeof(*state));
 	state[0] = task->thread.trap_nr;
 	state[1] = task->thread.error_code;
 	state[2] = task->thread.cr2;
 	state[3] = task->thread.virtual_dr6;
+#ifdef CONFIG_IA32_EMULATION
+	if (test_tsk_thread_flag(task, TIF_ADDR32))
+		state[4] |= ARCH_CHECKPOINT_ADDR32;
+	if (task->thread_info.status & TS_COMPAT)
+		state[4] |= ARCH_CHECKPOINT_CALL32;
+	if (task->thread_info.status & TS_I386_REGS_POKED)
+		state[4] |= ARCH_CHECKPOINT_POKED32;
+	if (task->restart_block.arch_data & TS_COMPAT)
+		state[4] |= ARCH_CHECKPOINT_RESTART32;
+#endif
 }
 
-static inline void arch_checkpoint_set_state(const u64 state[4])
+static inline void arch_checkpoint_set_state(const u64 *state)
 {
 	current->thread.trap_nr = state[0];
 	current->thread.error_code = state[1];
 	current->thread.cr2 = state[2];
 	current->thread.virtual_dr6 = state[3];
+#ifdef CONFIG_IA32_EMULATION
+	if (state[4] & ARCH_CHECKPOINT_ADDR32)
+		set_thread_flag(TIF_ADDR32);
+	if (state[4] & ARCH_CHECKPOINT_CALL32)
+		current_thread_info()->status |= TS_COMPAT;
+	if (state[4] & ARCH_CHECKPOINT_POKED32)
+		current_thread_info()->status |= TS_I386_REGS_POKED;
+	current->restart_block.arch_data =
+		state[4] & ARCH_CHECKPOINT_RESTART32 ? TS_COMPAT : 0;
+#endif
 }
+
+/* Whether this kernel can run what @state says. */
+static inline bool arch_checkpoint_fits(const u64 *state)
+{
+	return !state[4] || (IS_ENABLED(CONFIG_IA32_EMULATION) && ia32_enabled());
+}
+
+/* Takes from current, a task of a restart, what it has from the restarter. */
+static inline void arch_checkpoint_reset(void)
+{
+#ifdef CONFIG_IA32_EMULATION
+	clear_thread_flag(TIF_ADDR32);
+	current_thread_info()->status &= ~(TS_COMPAT | TS_I386_REGS_POKED);
+#endif
+	memset(current->thread.tls_array, 0, sizeof(current->thread.tls_array));
+	preempt_disable();
+	load_TLS(&current->thread, smp_processor_id());
+	preempt_enable();
+#ifdef CONFIG_X86_IOPL_IOPERM
+	current->thread.iopl_emul = 0;
+	io_bitmap_exit(current);
+#endif
+}
+
+/*
+ * Who asks for an action of a signal decides which frame its handler gets.
+ * Returns what is to be given to arch_checkpoint_leave_abi().
+ */
+static inline u32 arch_checkpoint_enter_abi(unsigned long *sa_flags)
+{
+	u32 status = 0;
+
+#ifdef CONFIG_IA32_EMULATION
+	status = current_thread_info()->status;
+	current_thread_info()->status &= ~TS_COMPAT;
+	if (*sa_flags & SA_IA32_ABI)
+		current_thread_info()->status |= TS_COMPAT;
+	*sa_flags &= ~SA_IA32_ABI;
+#endif
+	return status;
+}
+
+static inline void arch_checkpoint_leave_abi(u32 status)
+{
+#ifdef CONFIG_IA32_EMULATION
+	current_thread_info()->status = status;
+#endif
+}
+
+#ifdef CONFIG_X86_IOPL_IOPERM
+/* The level of iopl(), and the bitmap of ioperm() if there is one. */
+static inline unsigned int
+arch_checkpoint_io(struct task_struct *task, const unsigned long **bitmap,
+		   unsigned int *longs)
+{
+	const struct io_bitmap *iobm = task->thread.io_bitmap;
+
+	*bitmap = iobm ? iobm->bitmap : NULL;
+	*longs = iobm ? iobm->max / sizeof(long) : 0;
+	return task->thread.iopl_emul;
+}
+
+/* iopl() of current, which has no level. */
+static inline int arch_checkpoint_set_iopl(unsigned int level)
+{
+	if (level > 3)
+		return -EINVAL;
+	if (!level)
+		return 0;
+	if (!capable(CAP_SYS_RAWIO) || security_locked_down(LOCKDOWN_IOPORT))
+		return -EPERM;
+	current->thread.iopl_emul = level;
+	if (level == 3)
+		set_thread_flag(TIF_IO_BITMAP);
+	return 0;
+}
+#else
+static inline unsigned int
+arch_checkpoint_io(struct task_struct *task, const unsigned long **bitmap,
+		   unsigned int *longs)
+{
+	*bitmap = NULL;
+	*longs = 0;
+	return 0;
+}
+
+static inline int arch_checkpoint_set_iopl(unsigned int level)
+{
+	return level ? -EOPNOTSUPP : 0;
+}
+#endif
 
 /* Whether the task may not read the time stamp counter (PR_SET_TSC). */
 static inline bool arch_checkpoint_no_tsc(struct task_struct *task)
@@ -116,38 +280,73 @@ static inline void arch_checkpoint_set_no_tsc(bool no_tsc)
 		set_tsc_mode(no_tsc ? PR_TSC_SIGSEGV : PR_TSC_ENABLE);
 }
 
-/* Protection keys: which are allocated, and that of memory that is only executed. */
-static inline void arch_checkpoint_mm_get(struct mm_struct *mm, u64 state[3])
+/*
+ * Protection keys: which are allocated, and that of memory that is only
+ * executed; what is different for 32-bit programs.
+ */
+static inline void arch_checkpoint_mm_get(struct mm_struct *mm, u64 *state)
 {
-	memset(state, 0, 3 * sizeof(*state));
+	u64 flags = 0;
+
+	memset(state, 0, ARCH_CHECKPOINT_MM_WORDS * sizeof(*state));
 #ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
 	if (arch_pkeys_enabled()) {
-		state[0] = mm_pkey_allocation_map(mm);
-		state[1] = mm->context.execute_only_pkey + 1;
+		state[ARCH_CHECKPOINT_PKEYS] = mm_pkey_allocation_map(mm);
+		state[ARCH_CHECKPOINT_EXECUTE_ONLY] = mm->context.execute_only_pkey + 1;
 	}
 #endif
+	if (test_bit(MM_CONTEXT_HAS_VSYSCALL, &mm->context.flags))
+		flags |= ARCH_CHECKPOINT_VSYSCALL;
+	if (test_bit(MM_CONTEXT_UPROBE_IA32, &mm->context.flags))
+		flags |= ARCH_CHECKPOINT_UPROBE32;
+#ifdef CONFIG_IA32_EMULATION
+	if (mm->context.vdso_image == &vdso32_image)
+		flags |= ARCH_CHECKPOINT_VDSO32;
+#endif
+	state[ARCH_CHECKPOINT_MM_FLAGS] = flags;
+#ifdef CONFIG_HAVE_ARCH_COMPAT_MMAP_BASES
+	state[ARCH_CHECKPOINT_COMPAT_BASE] = mm->mmap_compat_base;
+	state[ARCH_CHECKPOINT_COMPAT_LEGACY_BASE] = mm->mmap_compat_legacy_base;
+#endif
+	state[ARCH_CHECKPOINT_TASK_SIZE] = mm->task_size;
 }
 
-/* Sets them, of an address space that is new. */
-static inline int arch_checkpoint_mm_set(struct mm_struct *mm, const u64 state[3])
+/* Sets of them what a machine may lack, of an address space that is new. */
+static inline int arch_checkpoint_mm_set(struct mm_struct *mm, const u64 *state)
 {
+	u64 flags = state[ARCH_CHECKPOINT_MM_FLAGS];
+
+	if (flags & (ARCH_CHECKPOINT_VDSO32 | ARCH_CHECKPOINT_UPROBE32) &&
+	    !(IS_ENABLED(CONFIG_IA32_EMULATION) && ia32_enabled()))
+		return -EOPNOTSUPP;
 	/* One that has the default key alone is the same on any machine. */
-	if (state[0] <= 1 && !state[1])
+	if (state[ARCH_CHECKPOINT_PKEYS] <= 1 && !state[ARCH_CHECKPOINT_EXECUTE_ONLY])
 		return 0;
 #ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
 	if (arch_pkeys_enabled()) {
-		mm_pkey_allocation_map(mm) = state[0];
-		mm->context.execute_only_pkey = (s16)state[1] - 1;
+		mm_pkey_allocation_map(mm) = state[ARCH_CHECKPOINT_PKEYS];
+		mm->context.execute_only_pkey =
+			(s16)state[ARCH_CHECKPOINT_EXECUTE_ONLY] - 1;
 		return 0;
 	}
 #endif
 	return -EOPNOTSUPP;
 }
 
-/* What execve() does for a 64-bit program to an address space that is new. */
-static inline void arch_checkpoint_init_mm(struct mm_struct *mm)
+/* Sets the others, which have been checked. */
+static inline void arch_checkpoint_init_mm(struct mm_struct *mm, const u64 *state)
 {
-	__set_bit(MM_CONTEXT_HAS_VSYSCALL, &mm->context.flags);
+	u64 flags = state[ARCH_CHECKPOINT_MM_FLAGS];
+
+	if (flags & ARCH_CHECKPOINT_VSYSCALL)
+		__set_bit(MM_CONTEXT_HAS_VSYSCALL, &mm->context.flags);
+	if (flags & ARCH_CHECKPOINT_UPROBE32)
+		__set_bit(MM_CONTEXT_UPROBE_IA32, &mm->context.flags);
+#ifdef CONFIG_HAVE_ARCH_COMPAT_MMAP_BASES
+	mm->mmap_compat_base = state[ARCH_CHECKPOINT_COMPAT_BASE];
+	mm->mmap_compat_legacy_base = state[ARCH_CHECKPOINT_COMPAT_LEGACY_BASE];
+#endif
+	mm->task_size = min(state[ARCH_CHECKPOINT_TASK_SIZE], TASK_SIZE_MAX);
 }
 
 #endif /* _ASM_X86_CHECKPOINT_H */

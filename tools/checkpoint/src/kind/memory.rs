@@ -20,6 +20,7 @@ use crate::format::file::UnnamedFile;
 use crate::format::memory;
 use crate::format::memory::Guards;
 use crate::format::memory::HugeReserve;
+use crate::format::memory::Ldt;
 use crate::format::memory::Mm;
 use crate::format::memory::PageMap;
 use crate::format::memory::PageRun;
@@ -49,6 +50,28 @@ impl Kind for Mm {
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
         let auxv = tail.list::<u64>(self.auxv, "words of auxiliary vector")?;
         Ok(vec![("auxv", list(auxv))])
+    }
+}
+
+impl Kind for Ldt {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("mm", self.mm, &[Mm::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        Ok(vec![(
+            "descriptors",
+            list(tail.list::<u64>(self.entries, "descriptors")?),
+        )])
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.entries {
+            1..=8192 => Ok(()),
+            entries => Err(format!("a table of {entries} entries is impossible")),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::format::task;
 use crate::format::task::Attributes;
 use crate::format::task::Creds;
 use crate::format::task::IntervalTimers;
+use crate::format::task::IoPermissions;
 use crate::format::task::Peaks;
 use crate::format::task::PosixTimer;
 use crate::format::task::PosixTimers;
@@ -324,6 +325,28 @@ impl Kind for Peaks {
         match self.rss.max(self.vm) <= USAGE_MAX {
             true => Ok(()),
             false => Err("so many pages are impossible".into()),
+        }
+    }
+}
+
+impl Kind for IoPermissions {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("task", self.task, &[Task::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        Ok(vec![(
+            "bitmap",
+            list(tail.list::<u64>(self.words, "words of bitmap")?),
+        )])
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.level {
+            0..=3 => Ok(()),
+            level => Err(format!("there is no I/O privilege level {level}")),
         }
     }
 }

@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -755,7 +756,7 @@ static const struct {
 struct word {
 	char name[40];
 	long ret;
-	unsigned long sum;
+	uint64_t sum;
 };
 
 static struct word words[2][SELF_MAX];
@@ -772,9 +773,9 @@ static void note(struct word *list, const char *name, int n, long ret,
 	word = &list[word_count++];
 	snprintf(word->name, sizeof(word->name), "%s %d", name, n);
 	word->ret = ret < 0 ? -errno : ret;
-	word->sum = 14695981039346656037UL;
+	word->sum = 14695981039346656037ULL;
 	while (len--)
-		word->sum = (word->sum ^ *bytes++) * 1099511628211UL;
+		word->sum = (word->sum ^ *bytes++) * 1099511628211ULL;
 }
 
 static void ask_all(struct word *list)

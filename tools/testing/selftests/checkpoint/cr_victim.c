@@ -209,13 +209,35 @@ void cr_here(struct cr_task *task)
 	task->proc[len] = '\0';
 }
 
+/* The C library may use the variant that has times of 64 bits. */
+static long with_time64(long nr)
+{
+	switch (nr) {
+#ifdef SYS_clock_nanosleep_time64
+	case SYS_nanosleep:
+	case SYS_clock_nanosleep:
+		return SYS_clock_nanosleep_time64;
+	case SYS_futex:
+		return SYS_futex_time64;
+	case SYS_rt_sigtimedwait:
+		return SYS_rt_sigtimedwait_time64;
+#endif
+	default:
+		return nr;
+	}
+}
+
 bool cr_blocks_in(const struct cr_task *task, long nr)
 {
 	char path[96], buf[256];
+	long is;
 
 	snprintf(path, sizeof(path), "/proc/%s/syscall", task->proc);
-	return cr_slurp(path, buf, sizeof(buf)) > 0 &&
-	       buf[0] >= '0' && buf[0] <= '9' && strtol(buf, NULL, 10) == nr;
+	if (cr_slurp(path, buf, sizeof(buf)) <= 0 ||
+	    buf[0] < '0' || buf[0] > '9')
+		return false;
+	is = strtol(buf, NULL, 10);
+	return is == nr || is == with_time64(nr);
 }
 
 bool cr_await_syscall(const char *file, int line, const struct cr_task *task,

@@ -13,7 +13,7 @@ struct kernel_sigaction {
 	void *handler;
 	unsigned long flags;
 	void *restorer;
-	unsigned long mask;
+	uint64_t mask;
 };
 
 static void get_action(int sig, struct kernel_sigaction *act)
@@ -117,22 +117,22 @@ static void autoreap_check(enum cr_phase phase)
 /* Each thread has a mask of its own. */
 struct masked {
 	int turn;
-	unsigned long mask;
+	uint64_t mask;
 };
 
 static struct masked masked[2];
 
-static unsigned long get_mask(void)
+static uint64_t get_mask(void)
 {
-	unsigned long mask = 0;
+	uint64_t mask = 0;
 
 	NEED(!syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &mask,
 		      sizeof(mask)));
 	return mask;
 }
 
-#define MASK_0	(1UL << (SIGUSR1 - 1) | 1UL << 63)
-#define MASK_1	(1UL << (SIGTERM - 1) | 1UL << 40)
+#define MASK_0	(1ULL << (SIGUSR1 - 1) | 1ULL << 63)
+#define MASK_1	(1ULL << (SIGTERM - 1) | 1ULL << 40)
 
 static void *mask_thread(void *arg)
 {
@@ -149,7 +149,7 @@ static void *mask_thread(void *arg)
 	return NULL;
 }
 
-static unsigned long main_mask;
+static uint64_t main_mask;
 
 static void masks_setup(void)
 {
@@ -285,7 +285,7 @@ static void in_handler_check(enum cr_phase phase)
  */
 static int take(int sig, siginfo_t *info)
 {
-	unsigned long set = 1UL << (sig - 1);
+	uint64_t set = 1ULL << (sig - 1);
 	struct timespec now = { };
 
 	memset(info, 0, sizeof(*info));
@@ -327,7 +327,7 @@ static void queue_all(void)
 	int i;
 
 	for (i = 0; i < QUEUED; i++) {
-		value.sival_ptr = (void *)(0x123456789000UL + i);
+		value.sival_ptr = (void *)(uintptr_t)(0x123456789000ULL + i);
 		NEED(!sigqueue(getpid(), SIGRTMIN + 2, value));
 	}
 	value.sival_int = -5;
@@ -352,7 +352,8 @@ static void queued_check(enum cr_phase phase)
 		CHECK_EQ(take(SIGRTMIN + 2, &info), SIGRTMIN + 2);
 		CHECK_EQ(info.si_code, SI_QUEUE);
 		CHECK_EQ(info.si_pid, getpid());
-		CHECK_EQ((uintptr_t)info.si_ptr, 0x123456789000UL + i);
+		CHECK_EQ((uintptr_t)info.si_ptr,
+			 (uintptr_t)(0x123456789000ULL + i));
 	}
 	CHECK_EQ(take(SIGRTMIN + 2, &info), -1);
 	queue_all();
@@ -377,7 +378,7 @@ static void made_up_check(enum cr_phase phase)
 
 	CHECK_EQ(take(SIGRTMIN + 4, &info), SIGRTMIN + 4);
 	/* The kernel keeps the part that has a meaning in some layout. */
-	CHECK_MEM(&info, &made_up, 48);
+	CHECK_MEM(&info, &made_up, sizeof(long) == 8 ? 48 : 24);
 	NEED(!syscall(SYS_rt_sigqueueinfo, getpid(), SIGRTMIN + 4, &made_up));
 }
 

@@ -20,6 +20,12 @@
 
 #include "cr.h"
 
+/* The plain number is that of a call with other arguments. */
+#ifdef SYS__newselect
+#undef SYS_select
+#define SYS_select	SYS__newselect
+#endif
+
 #define SECOND	1000000000ULL
 
 static struct blocker {
@@ -321,7 +327,7 @@ static void do_ppoll(void)
 {
 	struct pollfd p = { .fd = fds[0], .events = POLLIN };
 	struct timespec ts = { .tv_sec = 1000 };
-	unsigned long none = 0;
+	uint64_t none = 0;
 	sigset_t blocked, after;
 
 	sigemptyset(&blocked);
