@@ -13,6 +13,7 @@
 #include "checkpoint_pidfd.c"
 #include "checkpoint_posix_timer.c"
 #include "checkpoint_ptrace.c"
+#include "checkpoint_stream.c"
 #include "checkpoint_timer.c"
 #include "checkpoint_signal.c"
 #include "checkpoint_task.c"

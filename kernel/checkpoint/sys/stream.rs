@@ -53,7 +53,7 @@ impl OutStream {
         self.written
     }
 
-    /// Where the file stands, for `kernel_write`; a stream has no position.
+    /// Where the file stands; a stream has no position.
     fn position(&self) -> *mut bindings::loff_t {
         if has_position(&self.file) {
             // SAFETY: The file is referenced, so that its position is valid memory.
@@ -94,7 +94,12 @@ impl OutStream {
                     1,
                     data.len(),
                 );
-                bindings::vfs_iter_write(self.file.as_ptr(), &raw mut iter, self.position(), 0)
+                bindings::checkpoint_transfer(
+                    self.file.as_ptr(),
+                    &raw mut iter,
+                    self.position(),
+                    false,
+                )
             };
             let n = self.wrote(ret)?;
 
@@ -103,7 +108,8 @@ impl OutStream {
         Ok(())
     }
 
-    /// Writes all of the pages, from where they are.
+    /// Writes all of the pages, from where they are; past the page cache, if the file is open with
+    /// O_DIRECT and stands at the start of a page.
     pub(crate) fn write_pages(&mut self, pages: &Pinned<'_>) -> Result {
         let total = pages.bytes();
         let mut done = 0;
@@ -113,7 +119,12 @@ impl OutStream {
             // SAFETY: The iterator describes pinned pages, which outlive the call; the file is
             // referenced and open for writing; the position is the file's own or null.
             let ret = unsafe {
-                bindings::vfs_iter_write(self.file.as_ptr(), &raw mut iter, self.position(), 0)
+                bindings::checkpoint_transfer(
+                    self.file.as_ptr(),
+                    &raw mut iter,
+                    self.position(),
+                    true,
+                )
             };
 
             done = done.checked_add(self.wrote(ret)?).ok_or(EIO)?;
@@ -179,14 +190,26 @@ impl InStream {
     /// Fills all of `data`. `EPIPE`: the stream ended first.
     pub(crate) fn read_exact(&mut self, mut data: &mut [u8]) -> Result {
         while !data.is_empty() {
-            // SAFETY: `data` is valid for its length; the file is referenced and open for
-            // reading; the position is the file's own or null.
+            let vec = bindings::kvec {
+                iov_base: data.as_mut_ptr().cast(),
+                iov_len: data.len(),
+            };
+            let mut iter = bindings::iov_iter::default();
+            // SAFETY: The iterator describes `data`, which outlives the call; the file is
+            // referenced and open for reading; the position is the file's own or null.
             let ret = unsafe {
-                bindings::kernel_read(
-                    self.file.as_ptr(),
-                    data.as_mut_ptr().cast(),
+                bindings::iov_iter_kvec(
+                    &raw mut iter,
+                    bindings::ITER_DEST,
+                    &raw const vec,
+                    1,
                     data.len(),
+                );
+                bindings::checkpoint_transfer(
+                    self.file.as_ptr(),
+                    &raw mut iter,
                     self.position(),
+                    false,
                 )
             };
             let n = read(ret)?;
@@ -196,7 +219,7 @@ impl InStream {
         Ok(())
     }
 
-    /// Fills all of the pages, where they are.
+    /// Fills all of the pages, where they are; past the page cache, as they are written.
     pub(crate) fn read_pages(&mut self, pages: &Pinned<'_>) -> Result {
         let total = pages.bytes();
         let mut done = 0;
@@ -206,7 +229,12 @@ impl InStream {
             // SAFETY: The iterator describes pinned pages, which outlive the call; the file is
             // referenced and open for reading; the position is the file's own or null.
             let ret = unsafe {
-                bindings::vfs_iter_read(self.file.as_ptr(), &raw mut iter, self.position(), 0)
+                bindings::checkpoint_transfer(
+                    self.file.as_ptr(),
+                    &raw mut iter,
+                    self.position(),
+                    true,
+                )
             };
 
             done = done.checked_add(read(ret)?).ok_or(EIO)?;
