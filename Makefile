@@ -53,6 +53,9 @@ RUST_TARGET := $(RUST_TARGET_$(ARCH))
 STATIC := CARGO_BUILD_TARGET=$(RUST_TARGET) \
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-static
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER := /usr/lib/llvm-19/bin/clang
+# ... and what it needs for crates in C.
+export CC_x86_64_unknown_linux_gnu := /usr/lib/llvm-19/bin/clang
+export AR_x86_64_unknown_linux_gnu := /usr/lib/llvm-19/bin/llvm-ar
 CARGO := /usr/bin/cargo
 BIN := $(CARGO_TARGET_DIR)/$(RUST_TARGET)/release
 VM := $(O)/bin/vm

@@ -256,7 +256,7 @@ struct checkpoint_unnamed {
 
 /* kernel/checkpoint/pages.c */
 int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
-			 bool skip_zeros,
+			 bool skip_zeros, struct mm_struct *before,
 			 int (*found)(void *arg, unsigned long addr,
 				      unsigned long end, u64 id),
 			 void *arg);
@@ -283,5 +283,27 @@ int checkpoint_image_read(struct checkpoint_image *image, unsigned long index,
 int checkpoint_image_pull(struct mm_struct *mm, unsigned long start,
 			  unsigned long end);
 void checkpoint_image_start(struct checkpoint_image *image);
+
+/* With the identity of a page: it is the same in an earlier duplicate, too. */
+#define CHECKPOINT_SAME_ID	(1ULL << 62)
+
+/**
+ * struct checkpoint_origin - where the pages of a duplicate have been saved
+ * @id: number of the image
+ * @realtime: when its tree was frozen, in ns
+ * @object: number of the address space in that image
+ */
+struct checkpoint_origin {
+	u64 id;
+	s64 realtime;
+	u32 object;
+};
+
+/* kernel/checkpoint/track.c */
+struct mm_struct *checkpoint_track_get(const struct mm_struct *mm,
+				       struct checkpoint_origin *origin);
+int checkpoint_track_set(struct mm_struct *mm, struct mm_struct *before,
+			 const struct checkpoint_origin *origin);
+void checkpoint_track_end(struct mm_struct *mm);
 
 #endif /* _KERNEL_CHECKPOINT_H */

@@ -197,9 +197,10 @@ fn check_header(header: &Header) -> Result {
         || header.page_shift != sys::page::SHIFT
         || header.machine != crate::arch::MACHINE
         || header.mode > header::MODE_SELF
-        || header.flags & !header::FLAG_FAILED != 0
+        || header.flags & !(header::FLAG_FAILED | header::FLAG_INCREMENTAL) != 0
         || header.chunk_pages != header::CHUNK_PAGES
-        || header.reserved != [0; 7]
+        || header.reserved != 0
+        || header.reserved2 != [0; 2]
     {
         return Err(EINVAL.into());
     }

@@ -22,6 +22,7 @@
 struct anon_walk {
 	int (*found)(void *arg, unsigned long addr, unsigned long end, u64 id);
 	void *arg;
+	struct mm_struct *before;
 	bool skip_zeros;
 };
 
@@ -60,12 +61,48 @@ static bool page_is_zero(struct page *page)
 	return zero;
 }
 
+/*
+ * Whether an earlier duplicate has the same page at the same address: that of
+ * the page frame @val, or else what the entry @val of swap stands for. The
+ * caller holds the lock of the page table that says so, and thereby the page
+ * or the entry; nobody runs in the duplicate, so that its page tables stay.
+ */
+static bool is_same_before(struct mm_struct *before, unsigned long addr,
+			   bool present, unsigned long val)
+{
+	pte_t *ptep, old;
+	pmd_t *pmd, huge;
+
+	if (!before)
+		return false;
+	pmd = mm_find_pmd(before, addr);
+	if (!pmd)
+		return false;
+	huge = pmdp_get_lockless(pmd);
+	if (pmd_present(huge) && pmd_leaf(huge))
+		return present && val == pmd_pfn(huge) +
+			((addr & ~HPAGE_PMD_MASK) >> PAGE_SHIFT);
+	ptep = pte_offset_map(pmd, addr);
+	if (!ptep)
+		return false;
+	old = ptep_get_lockless(ptep);
+	pte_unmap(ptep);
+
+	if (pte_none(old) || pte_present(old) != present)
+		return false;
+	return (present ? pte_pfn(old) : softleaf_from_pte(old).val) == val;
+}
+
 static int anon_found(struct anon_walk *anon, struct page *page,
 		      unsigned long addr)
 {
-	if (anon->skip_zeros && page_is_zero(page))
+	u64 id = page_id(page);
+
+	if (id && is_same_before(anon->before, addr, true, page_to_pfn(page)))
+		id |= CHECKPOINT_SAME_ID;
+	else if (anon->skip_zeros && page_is_zero(page))
 		return 0;
-	return anon->found(anon->arg, addr, addr + PAGE_SIZE, page_id(page));
+	return anon->found(anon->arg, addr, addr + PAGE_SIZE, id);
 }
 
 static int anon_pte_entry(pte_t *pte, unsigned long addr, unsigned long next,
@@ -74,6 +111,7 @@ static int anon_pte_entry(pte_t *pte, unsigned long addr, unsigned long next,
 	struct anon_walk *anon = walk->private;
 	pte_t entry = ptep_get(pte);
 	struct page *page;
+	softleaf_t leaf;
 	int ret;
 	u64 id;
 
@@ -85,8 +123,13 @@ static int anon_pte_entry(pte_t *pte, unsigned long addr, unsigned long next,
 			return 0;
 		return anon_found(anon, page, addr);
 	}
-	ret = leaf_is_anon(softleaf_from_pte(entry), &id);
-	return ret > 0 ? anon->found(anon->arg, addr, next, id) : ret;
+	leaf = softleaf_from_pte(entry);
+	ret = leaf_is_anon(leaf, &id);
+	if (ret <= 0)
+		return ret;
+	if (id && is_same_before(anon->before, addr, false, leaf.val))
+		id |= CHECKPOINT_SAME_ID;
+	return anon->found(anon->arg, addr, next, id);
 }
 
 static int anon_pmd_entry(pmd_t *pmd, unsigned long addr, unsigned long next,
@@ -183,16 +226,17 @@ static const struct mm_walk_ops anon_walk_ops = {
  * @from: where to start, or before the mapping for its start
  * @skip_zeros: leave out pages that hold only zeros, which need not be saved
  *	where untouched memory reads as zeros
+ * @before: a duplicate that was made earlier, or NULL
  * @found: called with each range of such pages, in order, in atomic context;
  *	the range is one page if @id is not 0, and pages with the same @id are
- *	the same page
+ *	the same page; CHECKPOINT_SAME_ID is added if @before has it, too
  * @arg: its first argument
  *
  * Return: 0, what @found returned, or -EOPNOTSUPP for a page that is neither
  * present nor swapped out.
  */
 int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
-			 bool skip_zeros,
+			 bool skip_zeros, struct mm_struct *before,
 			 int (*found)(void *arg, unsigned long addr,
 				      unsigned long end, u64 id),
 			 void *arg)
@@ -200,6 +244,7 @@ int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
 	struct anon_walk anon = {
 		.found = found,
 		.arg = arg,
+		.before = before,
 		.skip_zeros = skip_zeros,
 	};
 
@@ -265,18 +310,16 @@ struct not_forked {
 	vm_flags_t flags;
 };
 
-/* The flags of a mapping that are others while it is duplicated. */
+/*
+ * The flags of a mapping that are others while it is duplicated. What has no
+ * pages of its own is left out: it has nothing that is saved from a duplicate,
+ * which shall not use files and count as a mapping of them (shm_nattch).
+ */
 static vm_flags_t other_flags(struct vm_area_struct *vma)
 {
-	if (vma->vm_flags & (VM_SHARED | VM_MAYSHARE)) {
-		/*
-		 * It has no pages of its own. Somebody may count those who map
-		 * it, and remember who was the last: shm_nattch, shm_lpid.
-		 */
-		if (vma->vm_ops && vma->vm_ops->open)
-			return ~vma->vm_flags & VM_DONTCOPY;
-		return 0;
-	}
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYSHARE)) ||
+	    (vma->vm_file && !vma->anon_vma))
+		return ~vma->vm_flags & VM_DONTCOPY;
 	if (vma->vm_flags & VM_DROPPABLE)
 		return 0;
 	return vma->vm_flags & VM_NOT_FORKED;
@@ -288,7 +331,7 @@ static void change_flags(struct vm_area_struct *vma, vm_flags_t flags)
 }
 
 /*
- * Lets fork duplicate all private mappings, and not those that are counted;
+ * Lets fork duplicate all mappings that have pages of their own, and no others;
  * returns how many have other flags for it.
  */
 static int fork_all(struct mm_struct *mm, struct not_forked *list, int max)
@@ -335,8 +378,8 @@ static void fork_as_before(struct mm_struct *mm, const struct not_forked *list,
  * checkpoint_dup_mm - duplicate an address space as fork(2) does, copy-on-write
  * @mm: whose users are all parked
  *
- * All private mappings are duplicated, also those that fork(2) leaves out or
- * empties; that is why nobody may be able to fork meanwhile.
+ * All private mappings with pages are duplicated, also those that fork(2)
+ * leaves out or empties; that is why nobody may be able to fork meanwhile.
  *
  * Return: the duplicate, or NULL
  */

@@ -126,6 +126,16 @@ impl Plan {
                 fmt!("the image is of a checkpoint that failed; it says why (cr show --error)"),
             ));
         }
+        if header.flags & header::FLAG_INCREMENTAL != 0 {
+            return Err(log.error(
+                EINVAL,
+                fmt!(
+                    "the image only has what has changed since image {}; restart it with cr, \
+                     which puts both together",
+                    header.parent_id
+                ),
+            ));
+        }
         plan.parse(log)?;
         plan.skip_padding(stream)?;
         Ok(plan)

@@ -9,6 +9,10 @@
 //! With `CHECKPOINT_COW` the address spaces are duplicated as fork(2) does once the tasks have been
 //! collected, and the tree runs on from there: their pages are found in the duplicates and written
 //! from them. Only shared memory, which cannot be duplicated, is written before.
+//!
+//! With `CHECKPOINT_TRACK` the duplicates stay behind, until the process ends, executes another
+//! program or is saved so again. With `CHECKPOINT_INCREMENTAL` the pages that an address space
+//! still has in common with them are left out: they are in the image that was written then.
 
 use crate::error::Error;
 use crate::error::Result;
@@ -51,7 +55,9 @@ const FLAGS: u64 = (bindings::CHECKPOINT_SUBTREE
     | bindings::CHECKPOINT_LEAVE_FROZEN
     | bindings::CHECKPOINT_THAW
     | bindings::CHECKPOINT_STATS
-    | bindings::CHECKPOINT_COW) as u64;
+    | bindings::CHECKPOINT_COW
+    | bindings::CHECKPOINT_TRACK
+    | bindings::CHECKPOINT_INCREMENTAL) as u64;
 
 /// What may become of the tree: one of them, or neither.
 const ENDS: u64 = (bindings::CHECKPOINT_KILL | bindings::CHECKPOINT_LEAVE_FROZEN) as u64;
@@ -169,8 +175,15 @@ pub(crate) fn checkpoint(
     logfd: i32,
 ) -> core::result::Result<i64, kernel::error::Error> {
     let cow = flags & u64::from(bindings::CHECKPOINT_COW) != 0;
+    let track = flags & u64::from(bindings::CHECKPOINT_TRACK) != 0;
+    let kill = flags & u64::from(bindings::CHECKPOINT_KILL) != 0;
 
-    if flags & !FLAGS != 0 || flags & ENDS == ENDS || (cow && flags & ENDS != 0) || pid < 0 {
+    if flags & !FLAGS != 0
+        || flags & ENDS == ENDS
+        || (cow && flags & ENDS != 0)
+        || (track && kill)
+        || pid < 0
+    {
         return Err(EINVAL);
     }
     let log = KBox::pin_init(Log::new(open_log(logfd)?), GFP_KERNEL)?;
@@ -284,6 +297,7 @@ struct Saved {
     meta_bytes: u64,
     data_pages: u64,
     shared_pages: u64,
+    parent_pages: u64,
     tasks: u32,
     objects: u32,
 }
@@ -317,13 +331,18 @@ fn save(
         shares_memory,
     } = collect(root, tree.as_ref().ok_or(ESRCH)?, mode, frozen, log)?;
     // Whoever runs meanwhile could write to what is duplicated, and fork what is not to be forked.
-    let cow = flags & u64::from(bindings::CHECKPOINT_COW) != 0
-        && !shares_memory
-        && !pages.has_huge_pages();
+    let may_duplicate = !shares_memory && !pages.has_huge_pages();
+    let has = |flag: u32| flags & u64::from(flag) != 0;
+    let cow = has(bindings::CHECKPOINT_COW) && may_duplicate;
+    let track = has(bindings::CHECKPOINT_TRACK) && may_duplicate;
+    let incremental = has(bindings::CHECKPOINT_INCREMENTAL);
 
-    if cow {
+    if incremental {
+        pages.look_back();
+    }
+    if cow || track {
         pages.duplicate()?;
-        if !pages.has_shared_memory() {
+        if cow && !pages.has_shared_memory() {
             thawed = end(&mut tree, flags);
         }
     }
@@ -341,6 +360,13 @@ fn save(
     }
     writer.write_address_spaces(out)?;
     writer.finish(out)?;
+    let (data_pages, shared_pages, parent_pages) =
+        (pages.count(), pages.shared(), pages.unchanged());
+
+    if track || incremental {
+        // If that fails, the next image has everything.
+        let _ = pages.track(track.then_some((id as u64, frozen.realtime)));
+    }
     Ok(Saved {
         id,
         frozen,
@@ -349,8 +375,9 @@ fn save(
             .unwrap_or_else(sys::time::now),
         bytes: out.written(),
         meta_bytes: metadata.bytes().len() as u64,
-        data_pages: pages.count(),
-        shared_pages: pages.shared(),
+        data_pages,
+        shared_pages,
+        parent_pages,
         tasks,
         objects,
     })
@@ -468,7 +495,10 @@ pub(crate) fn new_header(mode: u32, frozen: sys::time::Now) -> Header {
         config: 0,
         release: sys::ns::kernel_release(),
         chunk_pages: header::CHUNK_PAGES,
-        reserved: [0; 7],
+        reserved: 0,
+        parent_id: 0,
+        parent_realtime: 0,
+        reserved2: [0; 2],
     }
 }
 
@@ -485,6 +515,11 @@ fn write_metadata(
 
     head.id = id as u64;
     head.data_pages = pages.count();
+    if let Some((id, realtime)) = pages.parent() {
+        head.flags |= header::FLAG_INCREMENTAL;
+        head.parent_id = id;
+        head.parent_realtime = realtime;
+    }
     image::seal(&mut head, metadata);
     out.write_all(head.as_bytes())?;
     out.write_all(metadata)?;
@@ -518,7 +553,7 @@ fn report(started: sys::time::Now, saved: &Saved, log: &Log) {
 
     log.line(fmt!(
         "stats frozen_ns={} freeze_ns={} total_ns={} bytes={} meta_bytes={} data_pages={} \
-         shared_pages={} tasks={} objects={}",
+         shared_pages={} parent_pages={} tasks={} objects={}",
         saved
             .thawed
             .monotonic
@@ -529,6 +564,7 @@ fn report(started: sys::time::Now, saved: &Saved, log: &Log) {
         saved.meta_bytes,
         saved.data_pages,
         saved.shared_pages,
+        saved.parent_pages,
         saved.tasks,
         saved.objects
     ));

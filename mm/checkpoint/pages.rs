@@ -27,10 +27,14 @@ use crate::sys::file::FileRef;
 use crate::sys::lazy;
 use crate::sys::mm::Mm;
 use crate::sys::mm::Walk;
+use crate::sys::mm::SAME_ID;
 use crate::sys::page::Pinned;
 use crate::sys::page::SHIFT;
 use crate::sys::stream::InStream;
 use crate::sys::stream::OutStream;
+use crate::sys::track;
+use crate::sys::track::Origin;
+use crate::sys::track::Outline;
 use crate::sys::unnamed;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
@@ -50,6 +54,8 @@ enum Content {
     Data,
     /// At the same addresses of an address space that stands before, by its index.
     Shared(u32),
+    /// At the same addresses of an address space of the parent image, by its number.
+    Parent(u32),
 }
 
 /// Pages that follow each other, by the number of the first.
@@ -197,6 +203,10 @@ struct Entry {
     runs: KVVec<Run>,
     /// Whose it is, for the log.
     who: CString,
+    /// The address space itself, if the owner is a duplicate of it.
+    original: Option<Outline>,
+    /// How it was when the parent image was written, and where that has its pages.
+    before: Option<(Mm, Origin)>,
 }
 
 impl Entry {
@@ -227,19 +237,25 @@ impl Pages {
 
     /// How many the page data has.
     pub(crate) fn count(&self) -> u64 {
+        self.count_of(|content| content == Content::Data)
+    }
+
+    fn count_of(&self, which: impl Fn(Content) -> bool) -> u64 {
         self.entries
             .iter()
-            .flat_map(Entry::data_pages)
+            .flat_map(|entry| &entry.runs)
+            .filter(|run| which(run.content))
             .fold(0, |count, run| count.saturating_add(u64::from(run.pages)))
     }
 
     /// How many are stored once for several address spaces.
     pub(crate) fn shared(&self) -> u64 {
-        self.entries
-            .iter()
-            .flat_map(|entry| &entry.runs)
-            .filter(|run| run.content != Content::Data)
-            .fold(0, |count, run| count.saturating_add(u64::from(run.pages)))
+        self.count_of(|content| matches!(content, Content::Shared(_)))
+    }
+
+    /// How many are those of the parent image.
+    pub(crate) fn unchanged(&self) -> u64 {
+        self.count_of(|content| matches!(content, Content::Parent(_)))
     }
 
     /// The address spaces.
@@ -255,6 +271,8 @@ impl Pages {
             ranges: KVVec::new(),
             runs,
             who: CString::try_from_fmt(fmt!("object {}", number.0))?,
+            original: None,
+            before: None,
         };
 
         self.entries.push(entry, GFP_KERNEL)?;
@@ -275,6 +293,8 @@ impl Pages {
             ranges,
             runs: KVVec::new(),
             who,
+            original: None,
+            before: None,
         };
 
         self.entries.push(entry, GFP_KERNEL)?;
@@ -294,7 +314,63 @@ impl Pages {
     pub(crate) fn duplicate(&mut self) -> Result {
         for entry in &mut self.entries {
             if let Owner::Mm(mm) = &entry.owner {
+                entry.original = Some(Outline::of(mm));
                 entry.owner = Owner::Mm(mm.duplicate()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for how the address spaces were when an earlier image was written, so that only what
+    /// has changed since need be saved. That image, the parent, is that of the first which has
+    /// such a past; another image than that does not count.
+    pub(crate) fn look_back(&mut self) {
+        let mut parent = None;
+
+        for entry in &mut self.entries {
+            let Owner::Mm(mm) = &entry.owner else {
+                continue;
+            };
+
+            entry.original = Some(Outline::of(mm));
+            entry.before = track::get(mm).filter(|(_, origin)| {
+                *parent.get_or_insert((origin.id, origin.realtime)) == (origin.id, origin.realtime)
+            });
+        }
+    }
+
+    /// The parent image, if there are pages in it: its number, and when it was written.
+    pub(crate) fn parent(&self) -> Option<(u64, i64)> {
+        self.entries
+            .iter()
+            .filter(|entry| {
+                entry
+                    .runs
+                    .iter()
+                    .any(|run| matches!(run.content, Content::Parent(_)))
+            })
+            .find_map(|entry| entry.before.as_ref())
+            .map(|(_, origin)| (origin.id, origin.realtime))
+    }
+
+    /// Keeps the duplicates, as what the address spaces were when this image was written; or lets
+    /// go of what was kept before.
+    pub(crate) fn track(self, image: Option<(u64, i64)>) -> Result {
+        for entry in self.entries {
+            let (Owner::Mm(mm), Some(original)) = (entry.owner, entry.original) else {
+                continue;
+            };
+            match image {
+                Some((id, realtime)) => track::set(
+                    &original,
+                    mm,
+                    Origin {
+                        id,
+                        realtime,
+                        object: entry.number.0,
+                    },
+                )?,
+                None => track::end(&original),
             }
         }
         Ok(())
@@ -325,13 +401,21 @@ impl Pages {
             for range in &entry.ranges {
                 let what = Walk::Anon {
                     skip_zeros: range.skip_zeros,
+                    before: entry.before.as_ref().map(|(before, _)| before),
                 };
 
                 find_in(mm, what, range.start, range.end, |start, end, id| {
                     let mut run = Run::of_bytes(start, end)?;
+                    let same = id & SAME_ID != 0;
+                    let id = id & !SAME_ID;
 
                     if id != 0 && several {
                         run.content = seen(&mut known, id, index, run.start)?;
+                    }
+                    if let (true, Content::Data, Some((_, origin))) =
+                        (same, run.content, &entry.before)
+                    {
+                        run.content = Content::Parent(origin.object);
                     }
                     push_run(&mut runs, run)
                 })
@@ -382,6 +466,7 @@ impl Pages {
 
                         (format::RUN_SHARED, u64::from(owner.number.0))
                     }
+                    Content::Parent(number) => (format::RUN_PARENT, u64::from(number)),
                 };
 
                 map.push(
@@ -415,7 +500,7 @@ impl Pages {
 /// [`MmReadGuard::walk`]: sys::mm::MmReadGuard::walk
 pub(super) fn find_in(
     mm: &Mm,
-    what: Walk,
+    what: Walk<'_>,
     start: u64,
     end: u64,
     mut found: impl FnMut(u64, u64, u64) -> Result,

@@ -16,6 +16,8 @@
 #define CHECKPOINT_THAW		0x10	/* only let a tree run that was left frozen */
 #define CHECKPOINT_STATS	0x20	/* report times and sizes on logfd */
 #define CHECKPOINT_COW		0x40	/* let the tree run while its memory is written */
+#define CHECKPOINT_TRACK	0x80	/* let the next one know what has changed since */
+#define CHECKPOINT_INCREMENTAL	0x100	/* leave out what has not changed since */
 
 /* restart(2) */
 #define RESTART_TASKSELF	0x1	/* the caller becomes the one saved task */

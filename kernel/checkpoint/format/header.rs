@@ -20,6 +20,8 @@ pub const MODE_SELF: u32 = 2;
 
 /// [`Header::flags`]: the checkpoint failed; the metadata is one [`super::Failure`].
 pub const FLAG_FAILED: u32 = 1;
+/// [`Header::flags`]: some pages are in another image, the parent, that was written before.
+pub const FLAG_INCREMENTAL: u32 = 2;
 
 /// Pages that one CRC of the trailer covers.
 pub const CHUNK_PAGES: u32 = 256;
@@ -68,7 +70,13 @@ plain! {
         /// [`CHUNK_PAGES`].
         pub chunk_pages: u32,
         /// Zero.
-        pub reserved: [u32; 7],
+        pub reserved: u32,
+        /// [`Header::id`] of the parent ([`FLAG_INCREMENTAL`]), or zero.
+        pub parent_id: u64,
+        /// [`Header::realtime`] of the parent, or zero.
+        pub parent_realtime: i64,
+        /// Zero.
+        pub reserved2: [u32; 2],
     }
 }
 

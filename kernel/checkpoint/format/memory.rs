@@ -232,6 +232,10 @@ pub const RUN_DATA: u32 = 1;
 /// [`PageRun::kind`]: the pages are those that the [`Mm`] with the number `data`, whose page map
 /// stands before, has at the same addresses; the processes share them copy-on-write.
 pub const RUN_SHARED: u32 = 2;
+/// [`PageRun::kind`]: the pages are those that the [`Mm`] with the number `data` has at the same
+/// addresses in the parent image; nobody has written to them since. Where the page map of that one
+/// has none, they hold zeros.
+pub const RUN_PARENT: u32 = 3;
 
 plain! {
     /// Pages that follow each other and are of one kind.
@@ -244,7 +248,7 @@ plain! {
         /// `RUN_*`.
         pub kind: u32,
         /// Where the first of them stands in the page data, in pages ([`RUN_DATA`]), or whose they
-        /// are ([`RUN_SHARED`]).
+        /// are ([`RUN_SHARED`], [`RUN_PARENT`]).
         pub data: u64,
     }
 }

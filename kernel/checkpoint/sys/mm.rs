@@ -151,6 +151,20 @@ impl Mm {
         self.0.as_ptr()
     }
 
+    /// The C structure, which is there.
+    pub(super) fn as_non_null(&self) -> NonNull<bindings::mm_struct> {
+        self.0
+    }
+
+    /// Takes over a reference.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own a reference (`mm_users`), which it gives up.
+    pub(super) unsafe fn from_non_null(mm: NonNull<bindings::mm_struct>) -> Self {
+        Self(mm)
+    }
+
     /// The identity of the address space.
     pub(crate) fn key(&self) -> usize {
         self.0.as_ptr() as usize
@@ -352,11 +366,19 @@ impl Mm {
     }
 }
 
+/// Added to the identity of a page that [`Walk::Anon::before`] has, too.
+pub(crate) const SAME_ID: u64 = bindings::CHECKPOINT_SAME_ID as u64;
+
 /// Which pages of a mapping to look for.
 #[derive(Clone, Copy)]
-pub(crate) enum Walk {
-    /// Anonymous memory; without pages that hold only zeros, if they are to be left out.
-    Anon { skip_zeros: bool },
+pub(crate) enum Walk<'a> {
+    /// Anonymous memory.
+    Anon {
+        /// Leave out pages that hold only zeros.
+        skip_zeros: bool,
+        /// An earlier duplicate, to compare with.
+        before: Option<&'a Mm>,
+    },
     /// Guard regions.
     Guards,
 }
@@ -415,11 +437,11 @@ impl MmReadGuard<'_> {
     }
 
     /// Calls `found` with every range of pages of a sort (first address, first address behind) in
-    /// the mapping at `address`, from there on. The third argument is 0 for pages that nobody else
+    /// the mapping at `address`, if there is one, from there on. The third argument is 0 for pages that nobody else
     /// has mapped; else it is the same for two pages that are one, until one of them is moved. It
     /// is called in atomic context. `EOPNOTSUPP`: there is a page that is neither present, nor
     /// swapped out, nor a guard.
-    pub(crate) fn walk<F>(&self, what: Walk, address: u64, mut found: F) -> Result
+    pub(crate) fn walk<F>(&self, what: Walk<'_>, address: u64, mut found: F) -> Result
     where
         F: FnMut(u64, u64, u64) -> Result,
     {
@@ -441,7 +463,10 @@ impl MmReadGuard<'_> {
         }
         let vma = self.next(address);
 
-        if vma.is_null() {
+        // SAFETY: The mapping is valid while the address space is locked.
+        if vma.is_null()
+            || unsafe { (*vma).__bindgen_anon_1.__bindgen_anon_1.vm_start as u64 } > address
+        {
             return Ok(());
         }
         // SAFETY: The mapping is valid while the address space is locked; `call` gets the closure
@@ -450,10 +475,11 @@ impl MmReadGuard<'_> {
             let arg = (&raw mut found).cast();
 
             match what {
-                Walk::Anon { skip_zeros } => bindings::checkpoint_walk_anon(
+                Walk::Anon { skip_zeros, before } => bindings::checkpoint_walk_anon(
                     vma,
                     address as _,
                     skip_zeros,
+                    before.map_or(ptr::null_mut(), |before| before.0.as_ptr()),
                     Some(call::<F>),
                     arg,
                 ),

@@ -49,6 +49,7 @@ pub(crate) mod task;
 pub(crate) mod time;
 pub(crate) mod timer;
 pub(crate) mod timerfd;
+pub(crate) mod track;
 pub(crate) mod tty;
 pub(crate) mod unnamed;
 pub(crate) mod usage;

@@ -16,6 +16,7 @@ use zerocopy::FromBytes;
 use zerocopy::FromZeros;
 use zerocopy::IntoBytes;
 
+use crate::chain;
 use crate::format::header;
 use crate::format::Header;
 use crate::format::Record;
@@ -194,8 +195,8 @@ impl<R: Read> Reader<R> {
         self.trailer(&found, start + gap.len() as u64, chunk)
     }
 
-    /// Reads the trailer and compares it with the CRCs that were `found`.
-    fn trailer(&mut self, found: &[u32], data: u64, chunk: u64) -> Result<()> {
+    /// Reads and checks the trailer, which has the CRCs of so many `chunks` of page data.
+    pub fn crcs(&mut self, chunks: u64) -> Result<Vec<u32>> {
         let start = self.offset;
         let mut trailer = Trailer::new_zeroed();
         self.fill(trailer.as_mut_bytes(), "trailer")?;
@@ -203,18 +204,30 @@ impl<R: Read> Reader<R> {
         if trailer.magic != header::TRAILER_MAGIC {
             return bad("no trailer after the page data".into());
         }
-        if trailer.chunks as usize != found.len() {
-            let expected = found.len();
+        if u64::from(trailer.chunks) != chunks {
             return bad(format!(
-                "the trailer has {} CRCs, not {expected}",
+                "the trailer has {} CRCs, not {chunks}",
                 trailer.chunks
             ));
         }
-        let mut crcs = vec![0u32; found.len()];
-        self.fill(crcs.as_mut_bytes(), "trailer")?;
+        let mut crcs: Vec<u32> = Vec::new();
+        let mut left = chunks as usize;
+        while left > 0 {
+            let step = left.min(STEP / size_of::<u32>());
+            let from = crcs.len();
+            crcs.resize(from + step, 0);
+            self.fill(crcs[from..].as_mut_bytes(), "trailer")?;
+            left -= step;
+        }
         if crc32fast::hash(crcs.as_bytes()) != trailer.crc {
             return bad("the CRC of the trailer is wrong".into());
         }
+        Ok(crcs)
+    }
+
+    /// Reads the trailer and compares it with the CRCs that were `found`.
+    fn trailer(&mut self, found: &[u32], data: u64, chunk: u64) -> Result<()> {
+        let crcs = self.crcs(found.len() as u64)?;
         for (index, (expected, found)) in crcs.iter().zip(found).enumerate() {
             if expected != found {
                 let offset = data + index as u64 * chunk;
@@ -247,6 +260,9 @@ pub fn header_crc(header: &Header) -> u32 {
 }
 
 fn check_header(header: &Header) -> std::result::Result<(), String> {
+    if header.magic == chain::MAGIC {
+        return Err("these are several images; `cr merge` makes one of them".into());
+    }
     if header.magic != header::MAGIC {
         return Err("this is not an image: it does not start with \"LinuxCR\"".into());
     }
@@ -282,13 +298,13 @@ fn check_header(header: &Header) -> std::result::Result<(), String> {
     if header.mode > header::MODE_SELF {
         return Err(format!("mode {} is unknown", header.mode));
     }
-    if header.flags & !header::FLAG_FAILED != 0 {
+    if header.flags & !(header::FLAG_FAILED | header::FLAG_INCREMENTAL) != 0 {
         return Err(format!("flags {:#x} are unknown", header.flags));
     }
     if header.chunk_pages != header::CHUNK_PAGES {
         return Err(format!("impossible chunks of {} pages", header.chunk_pages));
     }
-    if header.reserved != [0; 7] {
+    if header.reserved != 0 || header.reserved2 != [0; 2] {
         return Err("reserved fields are not zero".into());
     }
     Ok(())
@@ -335,6 +351,8 @@ pub struct Entry<'a> {
     pub place: Place,
     /// Kind, version, length and object number.
     pub head: &'a RecordHeader,
+    /// Its fixed part and its tail, as bytes.
+    pub payload: &'a [u8],
     /// Its fixed part.
     pub body: &'a dyn Kind,
     /// Its tail.
@@ -402,6 +420,7 @@ fn split<'a>(
     let entry = Entry {
         place: *place,
         head,
+        payload,
         body,
         tail,
     };
@@ -529,7 +548,7 @@ mod tests {
             (|h| h.page_shift = 3, "page shift 3"),
             (|h| h.data_pages = u64::MAX, "number of pages"),
             (|h| h.mode = 8, "mode 8"),
-            (|h| h.reserved[3] = 1, "reserved"),
+            (|h| h.reserved2[1] = 1, "reserved"),
         ];
         for (change, message) in table {
             let found = problem(&with_header(change));

@@ -35,7 +35,12 @@ pub const CHECKPOINT_LEAVE_FROZEN: u32 = 0x8;
 pub const CHECKPOINT_THAW: u32 = 0x10;
 /// Report times and sizes in the log.
 pub const CHECKPOINT_STATS: u32 = 0x20;
+/// Let the tree run while its memory is written.
 pub const CHECKPOINT_COW: u32 = 0x40;
+/// Let the next checkpoint know what has changed since.
+pub const CHECKPOINT_TRACK: u32 = 0x80;
+/// Leave out what has not changed since.
+pub const CHECKPOINT_INCREMENTAL: u32 = 0x100;
 
 /// The caller becomes the one saved task.
 pub const RESTART_TASKSELF: u32 = 0x1;

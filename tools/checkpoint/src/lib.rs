@@ -4,7 +4,7 @@
 //!
 //! - [`format`] is the kernel's own declaration of the records, not a copy of it.
 //! - [`image`] reads the framing, [`kind`] knows what each kind of record holds,
-//!   [`verify`] how records depend on each other.
+//!   [`verify`] how records depend on each other, [`chain`] puts images together.
 //! - [`cmd`] has a file for each command; [`kernel`] makes the two system calls and explains
 //!   what they answer.
 //! - `sys` holds the only unsafe code.
@@ -17,6 +17,7 @@
 #[path = "../../../kernel/checkpoint/format/mod.rs"]
 pub mod format;
 
+pub mod chain;
 pub mod cmd;
 pub mod compose;
 pub mod exit;
@@ -26,9 +27,11 @@ pub mod kernel;
 pub mod kind;
 mod names;
 mod namespace;
+pub mod output;
 pub mod print;
 mod regs;
 mod revive;
+pub mod source;
 pub mod store;
 #[expect(
     unsafe_code,

@@ -232,7 +232,11 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         ),
         ("PageMap", "kind") => one_of(
             number,
-            &[(memory::RUN_DATA, "data"), (memory::RUN_SHARED, "shared")],
+            &[
+                (memory::RUN_DATA, "data"),
+                (memory::RUN_SHARED, "shared"),
+                (memory::RUN_PARENT, "parent"),
+            ],
         ),
         ("TtyFile", "end") => one_of(
             number,

@@ -115,6 +115,10 @@ pub fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
         mode.push_str(", FAILED");
     }
     line("image", format!("{mode}, checkpoint {}", header.id))?;
+    if header.flags & header::FLAG_INCREMENTAL != 0 {
+        let (id, time) = (header.parent_id, time(header.parent_realtime));
+        line("parent", format!("checkpoint {id} of {time}"))?;
+    }
     line("format", header.format.to_string())?;
     line("machine", names::machine(header.machine))?;
     line(

@@ -10,7 +10,6 @@ use std::io::Seek;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +19,7 @@ use anyhow::Context;
 use rustix::pipe::PipeFlags;
 use serde_json::json;
 
+use crate::chain::ReadAt;
 use crate::exit::Class;
 use crate::exit::Codes;
 use crate::exit::Error;
@@ -31,6 +31,8 @@ use crate::image::Reader;
 use crate::kernel;
 use crate::namespace;
 use crate::print;
+use crate::source;
+use crate::source::Source;
 use crate::store::LogTo;
 use crate::sys;
 use crate::wait::End;
@@ -61,10 +63,11 @@ pub(crate) struct Surroundings {
 }
 
 /// A restart to be made.
-#[derive(Debug)]
 pub(crate) struct Request {
-    pub image: File,
+    pub image: Option<Source>,
     pub flags: u32,
+    /// Read page data past the page cache.
+    pub direct: bool,
     pub ending: Ending,
     pub print_pid: bool,
     /// What the root is sent on SIGINT.
@@ -83,10 +86,11 @@ pub(crate) struct Request {
 
 impl Request {
     /// A restart in the foreground, as `cr restart` does it.
-    pub(crate) fn new(image: File) -> Request {
+    pub(crate) fn new(image: Source) -> Request {
         Request {
-            image,
+            image: Some(image),
             flags: 0,
+            direct: false,
             ending: Ending::Imitate,
             print_pid: false,
             interrupt: None,
@@ -101,7 +105,8 @@ impl Request {
     }
 
     pub(crate) fn run(mut self) -> Result {
-        if let Some(header) = peek(&mut self.image)? {
+        let image = self.image.as_mut().context("no image")?;
+        if let Some(header) = peek(&mut image.file)? {
             // The kernel makes the pid namespace of a container.
             self.surroundings.pids &= header.mode != header::MODE_CONTAINER;
         }
@@ -117,7 +122,7 @@ impl Request {
     }
 
     /// Restarts in a new pid namespace, in a child that is its init.
-    fn run_as_init(self) -> Result {
+    fn run_as_init(mut self) -> Result {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let init = sys::fork(libc::CLONE_NEWPID, None).context("cannot make a pid namespace")?;
         if init == 0 {
@@ -129,6 +134,8 @@ impl Request {
             }));
         }
         drop(write);
+        // Who writes to it must see when the child reads no more.
+        drop(self.image.take());
         let signals = Signals::collect(self.interrupt)?;
         let mut ready = Vec::new();
         File::from(read).read_to_end(&mut ready)?;
@@ -160,7 +167,12 @@ impl Request {
         if self.freezer.is_some() {
             self.flags |= kernel::RESTART_FROZEN;
         }
-        let result = kernel::restart(self.image.as_fd(), self.flags);
+        let image = self.image.take().context("no image")?;
+        if self.direct {
+            source::set_direct(&image.file, true)?;
+        }
+        let result = kernel::restart(image.file.as_fd(), self.flags);
+        image.close();
         let log = match &result {
             Ok((_, log)) => log,
             Err(failed) => &failed.log,
@@ -250,10 +262,10 @@ fn peek(image: &mut File) -> Result<Option<Header>> {
     if !image.metadata()?.is_file() {
         return Ok(None);
     }
-    let mut offset = image.stream_position()?;
+    let offset = image.stream_position()?;
     let mut reader = Reader::new(ReadAt {
-        image,
-        offset: &mut offset,
+        file: image,
+        offset,
     });
     let header = reader.header()?;
     if header.flags & header::FLAG_FAILED == 0 {
@@ -266,20 +278,6 @@ fn peek(image: &mut File) -> Result<Option<Header>> {
     let text = String::from_utf8_lossy(&text);
     let cause = anyhow!("the image records a failed checkpoint\n{}", text.trim_end());
     Err(Error::new(Class::BadImage, cause))
-}
-
-/// Reads a file without moving its position.
-struct ReadAt<'f> {
-    image: &'f File,
-    offset: &'f mut u64,
-}
-
-impl Read for ReadAt<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.image.read_at(buf, *self.offset)?;
-        *self.offset += len as u64;
-        Ok(len)
-    }
 }
 
 #[cfg(test)]

@@ -54,8 +54,10 @@ pub struct Summary {
     pub tasks: usize,
     /// Pages whose data is in the image.
     pub data_pages: u64,
-    /// Pages that are present but zero.
+    /// Pages that are those of another address space.
     pub shared_pages: u64,
+    /// Pages that are in the parent image.
+    pub parent_pages: u64,
     /// How many records of each kind there are.
     pub kinds: BTreeMap<&'static str, usize>,
 }
@@ -346,6 +348,13 @@ impl<'a> Checker<'a> {
             }
             let end = run.start.checked_add(pages);
             *last = end.ok_or_else(|| format!("run {index} is too long"))?;
+            if run.kind == memory::RUN_PARENT {
+                if self.header.flags & header::FLAG_INCREMENTAL == 0 {
+                    return Err(format!("run {index} needs a parent, the image has none"));
+                }
+                self.summary.parent_pages += pages;
+                continue;
+            }
             if run.kind != memory::RUN_DATA {
                 let source = self
                     .page_maps

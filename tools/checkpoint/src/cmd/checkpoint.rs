@@ -5,7 +5,9 @@
 use std::fs;
 use std::fs::File;
 use std::io;
+use std::io::Seek;
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -22,10 +24,19 @@ use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use serde::Serialize;
 
+use crate::chain;
+use crate::exit::Error;
 use crate::exit::Result;
+use crate::format::header;
+use crate::format::Header;
+use crate::image::Reader;
 use crate::kernel;
+use crate::kernel::Failed;
 use crate::kernel::Log;
 use crate::kernel::Stats;
+use crate::output::Compression;
+use crate::output::Output;
+use crate::source;
 use crate::store::LogTo;
 use crate::store::Sink;
 use crate::store::Target;
@@ -34,12 +45,24 @@ use crate::wait::Signals;
 /// How often the progress is shown.
 const PROGRESS: Duration = Duration::from_millis(300);
 
+/// How often memory is saved while the tree runs, at most.
+const MAX_ROUNDS: usize = 8;
+
+/// So few pages are saved while the tree stands still.
+const FEW_PAGES: u64 = 1024;
+
 const EXAMPLES: &str = "\
 Examples:
   Save a job and let it go on:
       cr checkpoint -o job.cr $(pidof job)
   Save it together with a snapshot of its files: freeze, save, snapshot, thaw:
       cr checkpoint --leave-frozen -o job.cr 1234 && snapshot && cr thaw 1234
+  Save everything once, and then only what has changed since:
+      cr checkpoint --track -o 0.cr 1234
+      cr checkpoint --track --parent 0.cr -o 1.cr 1234
+      cr restart -i 1.cr
+  Move it to another machine while it works, and stop it only for what is left:
+      cr checkpoint --pre-copy --kill --compress 1234 | ssh other cr restart --detach
   How long does it stand still?
       cr checkpoint --stats -o /dev/null 1234
 
@@ -80,6 +103,40 @@ pub struct Args {
     /// meanwhile.
     #[arg(long)]
     no_cow: bool,
+
+    /// Let the next checkpoint know what changes from now on, for --parent
+    ///
+    /// Until then the kernel keeps the old content of what the tree writes to, as fork(2) does.
+    #[arg(long, conflicts_with = "kill")]
+    track: bool,
+
+    /// Save only what has changed since FILE was written with --track
+    ///
+    /// To bring the tree back, both are needed; see `cr merge`.
+    #[arg(long, value_name = "FILE", conflicts_with = "pre_copy")]
+    parent: Option<PathBuf>,
+
+    /// Save the memory while the tree runs, then what has changed meanwhile, again and again, and
+    /// stop the tree only for the last bit
+    ///
+    /// The images follow each other in one stream, which `cr restart` and `cr merge` read.
+    #[arg(long, conflicts_with = "track")]
+    pre_copy: bool,
+
+    /// Compress the image with zstd, by all CPUs; the level is 1 (fast) to 19 (small)
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1",
+        value_parser = clap::value_parser!(i32).range(1..=19)
+    )]
+    compress: Option<i32>,
+
+    /// Write the memory past the page cache, straight to the disk (O_DIRECT)
+    #[arg(long, conflicts_with_all = ["compress", "pre_copy"])]
+    direct: bool,
 
     /// Save the tree whatever it shares with processes outside
     ///
@@ -126,6 +183,10 @@ pub(super) struct Request {
     pub force: bool,
     pub mode: Mode,
     pub flags: u32,
+    pub parent: Option<PathBuf>,
+    pub pre_copy: bool,
+    pub compression: Option<Compression>,
+    pub direct: bool,
     pub log: LogTo,
     pub verbose: bool,
     pub stats: bool,
@@ -153,13 +214,24 @@ pub fn run(args: Args) -> Result {
             | flag(args.leave_frozen, kernel::CHECKPOINT_LEAVE_FROZEN)
             | flag(cow, kernel::CHECKPOINT_COW)
             | flag(args.netns, kernel::CHECKPOINT_NETNS)
+            | flag(args.track, kernel::CHECKPOINT_TRACK)
+            | flag(args.parent.is_some(), kernel::CHECKPOINT_INCREMENTAL)
             | flag(args.stats || args.json, kernel::CHECKPOINT_STATS),
+        parent: args.parent,
+        pre_copy: args.pre_copy,
+        compression: args.compress.map(|level| Compression { level }),
+        direct: args.direct,
         log: LogTo::default(),
         verbose: args.verbose,
         stats: args.stats,
         json: args.json,
     }
     .run()
+}
+
+/// A call that failed: why, and all that the kernel said.
+fn apart(failed: Failed) -> (Error, Log) {
+    (failed.error, failed.log)
 }
 
 /// The result as JSON.
@@ -179,24 +251,114 @@ impl Request {
             true => self.flags | kernel::CHECKPOINT_SUBTREE,
             false => self.flags,
         };
-        // A file that is not complete must be removed whatever happens.
-        let _signals = Signals::collect(None)?;
-        let sink = Sink::open(&self.target, self.force)?;
-        let progress = Progress::start(&sink)?;
-        let result = kernel::checkpoint(self.pid, sink.as_fd(), flags);
-        drop(progress);
-        let log = match &result {
-            Ok((_, log)) => log,
-            Err(failed) => &failed.log,
+        let parent = match &self.parent {
+            Some(path) => Some(
+                source::header_of(path)
+                    .map_err(|error| error.context(format!("{} is no image", path.display())))?,
+            ),
+            None => None,
         };
-        self.log.write(log)?;
-        let (id, log) = result?;
+        // A file that is not complete must be removed whatever happens.
+        let mut signals = Signals::collect(None)?;
+        let out = Output::new(Sink::open(&self.target, self.force)?, self.compression)?;
+        if self.direct {
+            out.set_direct(true)?;
+        }
+        let progress = Progress::start(&out)?;
+        let result = match self.pre_copy {
+            true => self.rounds(flags, &out, &mut signals),
+            false => kernel::checkpoint(self.pid, out.as_fd(), flags).map_err(apart),
+        };
+        drop(progress);
+        if self.direct {
+            out.set_direct(false)?;
+        }
+        let (id, log) = match result {
+            Ok(done) => done,
+            Err((error, log)) => {
+                self.log.write(&log)?;
+                return Err(error);
+            }
+        };
+        self.log.write(&log)?;
+        let mut sink = out.finish()?;
+        if let Some(parent) = parent {
+            self.check_parent(&parent, &mut sink)?;
+        }
         sink.commit()?;
         if self.verbose {
             log.print();
         }
         self.report(id, subtree, &log)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Saves the tree while it runs, then what has changed meanwhile, until that is little or does
+    /// not get less; then what is left, as `flags` say. Gives what the last checkpoint gave.
+    fn rounds(
+        &self,
+        flags: u32,
+        out: &Output,
+        signals: &mut Signals,
+    ) -> std::result::Result<(u64, Log), (Error, Log)> {
+        let unlogged = |error: Error| (error, Log::default());
+        let common = flags & !(kernel::CHECKPOINT_KILL | kernel::CHECKPOINT_LEAVE_FROZEN);
+        let running =
+            common | kernel::CHECKPOINT_COW | kernel::CHECKPOINT_TRACK | kernel::CHECKPOINT_STATS;
+        let mut last = None;
+
+        out.write_all(&chain::MAGIC).map_err(unlogged)?;
+        for round in 0..MAX_ROUNDS {
+            let more = match round {
+                0 => 0,
+                _ => kernel::CHECKPOINT_INCREMENTAL,
+            };
+            let (_, log) =
+                kernel::checkpoint(self.pid, out.as_fd(), running | more).map_err(apart)?;
+            if signals.interrupted() {
+                return Err(unlogged(anyhow!("interrupted").into()));
+            }
+            let pages = log.stats.and_then(|stats| stats.get("data_pages"));
+            let pages = pages.unwrap_or_default();
+            if self.verbose {
+                eprintln!("cr: round {}: {pages} pages", round + 1);
+            }
+            if pages < FEW_PAGES || last.is_some_and(|last| pages > last / 4 * 3) {
+                break;
+            }
+            last = Some(pages);
+        }
+        let done = kernel::checkpoint(
+            self.pid,
+            out.as_fd(),
+            flags | kernel::CHECKPOINT_INCREMENTAL,
+        )
+        .map_err(apart)?;
+
+        out.write_all(&chain::LAST).map_err(unlogged)?;
+        Ok(done)
+    }
+
+    /// Looks whether the image that was written needs the parent that was named, and no other.
+    fn check_parent(&self, parent: &Header, sink: &mut Sink) -> Result<()> {
+        let Some(file) = sink.growing() else {
+            // Whoever reads the stream finds out.
+            return Ok(());
+        };
+        let name = self.parent.as_deref().unwrap_or(Path::new("-")).display();
+        let mut file = file?;
+        file.rewind()?;
+        let header = Reader::new(source::reader(file)?).header()?;
+        if header.flags & header::FLAG_INCREMENTAL == 0 {
+            eprintln!("cr: everything was saved: what has changed since {name} is not known");
+        } else if !chain::is_parent(parent, &header) {
+            let id = header.parent_id;
+            let cause = anyhow!(
+                "what has changed is known since checkpoint {id} only, which is not {name}"
+            );
+            return Err(cause.into());
+        }
+        Ok(())
     }
 
     /// Whether the root need not be a container's init.
@@ -272,12 +434,13 @@ struct Progress {
 }
 
 impl Progress {
-    fn start(sink: &Sink) -> Result<Option<Progress>> {
-        let Some(file) = sink.growing() else {
+    fn start(out: &Output) -> Result<Option<Progress>> {
+        let Some(file) = out.growing() else {
             return Ok(None);
         };
         let file: File = file?;
-        let style = ProgressStyle::with_template("{spinner} saved {bytes}").context("progress")?;
+        let style = ProgressStyle::with_template("{spinner} saved {bytes}, {bytes_per_sec}")
+            .context("progress")?;
         let (done, finished) = mpsc::channel();
         let thread = thread::spawn(move || {
             let bar = ProgressBar::new_spinner().with_style(style);

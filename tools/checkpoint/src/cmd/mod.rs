@@ -8,6 +8,7 @@
 pub mod checkpoint;
 pub mod compat;
 pub mod info;
+pub mod merge;
 pub mod nsexec;
 pub mod restart;
 pub mod show;
@@ -69,6 +70,7 @@ enum Command {
     Show(show::Args),
     Verify(verify::Args),
     Info(info::Args),
+    Merge(merge::Args),
     Nsexec(nsexec::Args),
 }
 
@@ -92,6 +94,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
                 Command::Show(args) => show::run(args),
                 Command::Verify(args) => verify::run(args),
                 Command::Info(args) => info::run(args),
+                Command::Merge(args) => merge::run(args),
                 Command::Nsexec(args) => nsexec::run(args),
             })
         }

@@ -3,6 +3,7 @@
 //! `cr restart`: brings a tree of processes back.
 
 use std::ffi::c_int;
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -11,6 +12,7 @@ use crate::exit::Result;
 use crate::kernel;
 use crate::revive::Ending;
 use crate::revive::Request;
+use crate::source::Source;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +22,11 @@ Examples:
       pid=$(cr restart --detach -i job.cr)
   From another machine:
       ssh other cat job.cr | cr restart --detach
+  From an image that has only what has changed since others, which are in the same folder, or are
+  named; from one that is compressed; from several that came one after the other:
+      cr restart -i job.2.cr
+      cr restart -i job.cr.zst
+      ssh other cr checkpoint --pre-copy --kill 1234 | cr restart --detach
   Bring it back, but look at it before it runs:
       pid=$(cr restart --detach --frozen -i job.cr); ls -l /proc/$pid/fd; cr thaw $pid
 
@@ -36,6 +43,14 @@ pub struct Args {
     /// Read the image from FILE; "-" or nothing is standard input
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
+
+    /// An image that an incremental one needs, if that is in another folder; may be repeated
+    #[arg(long, value_name = "FILE")]
+    parent: Vec<PathBuf>,
+
+    /// Read the memory past the page cache, straight from the disk (O_DIRECT)
+    #[arg(long)]
+    direct: bool,
 
     /// Do not wait for the root to end, but print its pid
     #[arg(long)]
@@ -77,6 +92,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result {
+    let path = args.input.as_deref().filter(|path| *path != Path::new("-"));
+    let image = Source::open(super::open_image(path)?, path, &args.parent)?;
     let flag = |set, flag| if set { flag } else { 0 };
     Request {
         flags: flag(args.frozen, kernel::RESTART_FROZEN)
@@ -93,7 +110,8 @@ pub fn run(args: Args) -> Result {
         interrupt: args.signal,
         json: args.json,
         verbose: args.verbose,
-        ..Request::new(super::open_image(args.input.as_deref())?)
+        direct: args.direct,
+        ..Request::new(image)
     }
     .run()
 }

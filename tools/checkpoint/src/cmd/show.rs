@@ -19,6 +19,7 @@ use crate::image::Metadata;
 use crate::image::Reader;
 use crate::print;
 use crate::print::Detail;
+use crate::source;
 use crate::verify;
 
 const EXAMPLES: &str = "\
@@ -71,7 +72,7 @@ pub(super) struct Contents {
 
 impl Contents {
     pub fn read(path: Option<&std::path::Path>) -> Result<Contents> {
-        let mut reader = Reader::new(super::open_image(path)?);
+        let mut reader = Reader::new(source::reader(super::open_image(path)?)?);
         let header = reader.header()?;
         let metadata = reader.metadata(&header)?;
         Ok(Contents { header, metadata })

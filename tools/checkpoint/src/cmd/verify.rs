@@ -22,6 +22,7 @@ use crate::format::Header;
 use crate::image;
 use crate::image::Reader;
 use crate::print;
+use crate::source;
 use crate::verify;
 use crate::verify::Summary;
 
@@ -73,7 +74,7 @@ struct Problem {
 /// Runs the command.
 pub fn run(args: Args) -> Result {
     let input = super::open_image(args.image.as_deref())?;
-    let result = check(io::BufReader::new(input));
+    let result = check(source::reader(input)?);
     if args.json {
         return json(result);
     }

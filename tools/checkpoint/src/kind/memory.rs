@@ -202,7 +202,7 @@ fn check_run(run: &PageRun) -> Result<()> {
     check_one_of(
         "a run's kind",
         run.kind,
-        &[memory::RUN_DATA, memory::RUN_SHARED],
+        &[memory::RUN_DATA, memory::RUN_SHARED, memory::RUN_PARENT],
     )?;
     if run.pages == 0 {
         return Err("a run has no pages".into());

@@ -72,6 +72,10 @@ pub fn run(args: Args) -> Result {
             true => kernel::CHECKPOINT_COW | kernel::CHECKPOINT_NETNS,
             false => kernel::CHECKPOINT_COW,
         },
+        parent: None,
+        pre_copy: false,
+        compression: None,
+        direct: false,
         log: LogTo {
             path: args.logfile,
             fd: args.logfile_fd,

@@ -16,6 +16,7 @@ use crate::kernel;
 use crate::revive::Ending;
 use crate::revive::Request;
 use crate::revive::Surroundings;
+use crate::source::Source;
 use crate::store::LogTo;
 use crate::sys;
 
@@ -151,7 +152,7 @@ pub fn run(args: Args) -> Result {
             fd: args.logfile_fd,
         },
         codes: Codes::Own,
-        ..Request::new(image)
+        ..Request::new(Source::open(image, args.input.as_deref(), &[])?)
     }
     .run()
 }
