@@ -80,14 +80,12 @@ pub(super) fn restore(restart: &Restart, number: ObjRef) -> Result {
 }
 
 /// Lets what is left count from now: the time that a restart takes does not count. CPU clocks have
-/// stood still so far.
+/// been set to what they showed since the block was.
 pub(super) fn start(restart: &Restart, number: ObjRef) -> Result {
     for record in restart.belonging::<RestartBlock>(number) {
         let (state, _) = record.parse::<RestartBlock>()?;
 
-        if state.call != format::RESTART_CPU {
-            sys::time::set_restart_block(&to_block(state), true)?;
-        }
+        sys::time::set_restart_block(&to_block(state), true)?;
     }
     Ok(())
 }

@@ -140,7 +140,7 @@ static void arguments_drive(struct cr_run *run)
 	expect(run, "restart of a fd for writing", restart(0, wr, 0, -1),
 	       EBADF);
 	expect(run, "restart with logfd 999", restart(0, rd, 0, 999), EBADF);
-	expect(run, "restart of nothing", restart(0, rd, 0, -1), EINVAL);
+	expect(run, "restart of nothing", restart(0, rd, 0, -1), EPIPE);
 	close(rd);
 	close(wr);
 	close(path);

@@ -497,6 +497,9 @@ static void swap_setup(void)
 static void swap_check(enum cr_phase phase)
 {
 	family_check(phase);
+	if (phase == CR_AGAIN)
+		return;
+	/* For the next checkpoint. */
 	page_out();
 	CHECK(status_kb("VmSwap:") >= IN_SWAP);
 }
