@@ -285,7 +285,7 @@ int checkpoint_image_pull(struct mm_struct *mm, unsigned long start,
 void checkpoint_image_start(struct checkpoint_image *image);
 
 /* With the identity of a page: it is the same in an earlier duplicate, too. */
-#define CHECKPOINT_SAME_ID	(1ULL << 62)
+#define CHECKPOINT_SAME_ID	0x4000000000000000ULL
 
 /**
  * struct checkpoint_origin - where the pages of a duplicate have been saved

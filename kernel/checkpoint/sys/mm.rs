@@ -463,10 +463,13 @@ impl MmReadGuard<'_> {
         }
         let vma = self.next(address);
 
+        if vma.is_null() {
+            return Ok(());
+        }
         // SAFETY: The mapping is valid while the address space is locked.
-        if vma.is_null()
-            || unsafe { (*vma).__bindgen_anon_1.__bindgen_anon_1.vm_start as u64 } > address
-        {
+        let start = unsafe { (*vma).__bindgen_anon_1.__bindgen_anon_1.vm_start as u64 };
+
+        if start > address {
             return Ok(());
         }
         // SAFETY: The mapping is valid while the address space is locked; `call` gets the closure

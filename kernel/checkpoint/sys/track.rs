@@ -62,7 +62,6 @@ pub(crate) fn get(mm: &Mm) -> Option<(Mm, Origin)> {
         id,
         realtime,
         object,
-        ..
     } = origin;
 
     // SAFETY: The reference is ours.
@@ -93,7 +92,6 @@ pub(crate) fn set(mm: &Outline, before: Mm, origin: Origin) -> Result {
         id,
         realtime,
         object,
-        ..Default::default()
     };
     let before = ManuallyDrop::new(before);
 
