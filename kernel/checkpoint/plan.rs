@@ -211,6 +211,12 @@ impl Plan {
                 fmt!("the image is not valid: its tasks cannot share I/O contexts like this"),
             )
         })?;
+        self.check_cgroups().map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image is not valid: its tasks cannot be in cgroups like this"),
+            )
+        })?;
         self.check_usage().map_err(|error| {
             log.error(
                 error.errno(),
@@ -410,6 +416,18 @@ impl Plan {
             let first = self.tasks.get(number.ok_or(EINVAL)?).ok_or(EINVAL)?;
 
             if first.is_zombie || attributes(first)?.io != first.tid {
+                return Err(EINVAL.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A task is in one cgroup; the root is in that from which the others are looked for.
+    fn check_cgroups(&self) -> Result {
+        for (index, plan) in self.tasks.iter().enumerate() {
+            let mut records = self.belonging::<task::Cgroup>(plan.number);
+
+            if records.next().is_some() && (index == 0 || records.next().is_some()) {
                 return Err(EINVAL.into());
             }
         }
@@ -644,6 +662,11 @@ impl Checker {
             }
             task::Attributes::KIND => {
                 let owner = crate::task::check_attributes(record, kind_of)?;
+
+                is_task(owner).then_some(owner).ok_or(EINVAL)?
+            }
+            task::Cgroup::KIND => {
+                let owner = crate::task::cgroup::check(record)?;
 
                 is_task(owner).then_some(owner).ok_or(EINVAL)?
             }

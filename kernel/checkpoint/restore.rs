@@ -9,7 +9,8 @@
 //! ```text
 //! coordinator           each task
 //! make the root    ---> make what others share (empty), make threads and children
-//! sessions, groups <--- born
+//! sessions, groups,
+//! cgroups          <--- born
 //! open `build`     ---> fill memory map, descriptors, directories; credentials; signals
 //! page data        <--- built
 //! epoll, registers
@@ -392,6 +393,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     restart.pass(&restart.born.all)?;
     if !restart.is_caller() {
         set_sessions(restart)?;
+        task::cgroup::restore(restart)?;
     }
     restart.build.open();
     restart.pass(&restart.built.all)?;

@@ -5,12 +5,15 @@
 //! Kept: the tree with all pids, sessions and process groups (also of dead leaders); zombies, also
 //! leaders that have threads which have not ended; what
 //! threads share; credentials; signal handlers, masks and what is pending; interrupted system
-//! calls; registers; who traces whom; names, limits, priorities, rseq and robust lists; what [`attributes`] keeps.
+//! calls; registers; who traces whom; names, limits, priorities, rseq and robust lists; what [`attributes`] keeps;
+//! cgroups.
 //! Not kept, and refused: what [`Frozen::snapshot`] calls refused; namespaces other than those of
 //! the container.
 
 #[path = "task/attributes.rs"]
 mod attributes;
+#[path = "task/cgroup.rs"]
+pub(crate) mod cgroup;
 #[path = "task/cred.rs"]
 mod cred;
 #[path = "task/namespace.rs"]
@@ -154,6 +157,7 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     regs::save(saver, task, number, vfork_result(saver, task, tree)?)?;
     arch::save_task(saver, task, number)?;
     attributes::save(saver, task, number, filter)?;
+    cgroup::save(saver, task, number)?;
     restart_block::save(saver, task, number)?;
     usage::save(saver, task, number)?;
     if let Some(traced) = &traced {
@@ -230,6 +234,7 @@ fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree, has_threads: 
 
     let number = saver.out.object(&state, &[])?;
 
+    cgroup::save(saver, &zombie, number)?;
     usage::save(saver, &zombie, number)?;
     usage::save_process(saver, &zombie, process)?;
     if let Some(traced) = &traced {

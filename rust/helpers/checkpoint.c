@@ -3,6 +3,7 @@
 #include "../../kernel/checkpoint/checkpoint.h"
 
 #include "checkpoint_attributes.c"
+#include "checkpoint_cgroup.c"
 #include "checkpoint_cred.c"
 #include "checkpoint_files.c"
 #include "checkpoint_hugetlb.c"

@@ -208,6 +208,21 @@ record! {
 }
 
 record! {
+    /// The cgroup (version 2) of a task, if it is not that of the root. The tail is its path below
+    /// the one that is `up` above that of the root, without "/" at its ends.
+    pub struct Cgroup: kind 0x38, version 1, size 16 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// How far to go up from the cgroup of the root.
+        pub up: u32,
+        /// Bytes in the tail.
+        pub len: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
+record! {
     /// A register set of a task, as ptrace(PTRACE_GETREGSET) gives it; the tail is its bytes.
     pub struct Regset: kind 0x24, version 1, size 8 {
         /// The [`Task`].

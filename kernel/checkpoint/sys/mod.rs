@@ -11,6 +11,7 @@
 //! without a word: it goes by pointer, or through `rust/helpers/checkpoint*.c`.
 
 pub(crate) mod attributes;
+pub(crate) mod cgroup;
 pub(crate) mod clone;
 pub(crate) mod crc;
 pub(crate) mod cred;

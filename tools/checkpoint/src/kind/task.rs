@@ -22,6 +22,7 @@ use crate::format::memory::Mm;
 use crate::format::namespace::Namespaces;
 use crate::format::task;
 use crate::format::task::Attributes;
+use crate::format::task::Cgroup;
 use crate::format::task::Creds;
 use crate::format::task::IntervalTimers;
 use crate::format::task::IoPermissions;
@@ -349,6 +350,36 @@ impl Kind for IoPermissions {
             level => Err(format!("there is no I/O privilege level {level}")),
         }
     }
+}
+
+impl Kind for Cgroup {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("task", self.task, &[Task::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let path = tail.text(self.len, "path")?;
+        match path {
+            Value::Bytes([]) => (),
+            Value::Bytes(bytes) if bytes.split(|byte| *byte == b'/').all(is_name) => (),
+            _ => return Err("the path has an impossible name".into()),
+        }
+        Ok(vec![("path", path)])
+    }
+
+    fn check(&self) -> Result<()> {
+        match (self.up, self.len) {
+            (0, 0) => Err("it is the cgroup of the root".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a cgroup can have the name.
+fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..")
 }
 
 impl Kind for Attributes {

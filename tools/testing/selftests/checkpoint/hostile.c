@@ -152,6 +152,29 @@ static void traced_check(enum cr_phase phase)
 	CHECK_EQ(ptrace(PTRACE_CONT, seized, 0, 0), 0);
 }
 
+/* One that is in another cgroup than the root. */
+static void be_elsewhere(void *arg)
+{
+	int fd = open("/sys/fs/cgroup/cr.hostile/cgroup.procs",
+		      O_WRONLY | O_CLOEXEC);
+
+	NEED(write(fd, "0", 1) == 1);
+	close(fd);
+	cr_set(arg, 1);
+	for (;;)
+		pause();
+}
+
+static void cgroup_setup(void)
+{
+	int *done = cr_shared(sizeof(*done));
+
+	if (mkdir("/sys/fs/cgroup/cr.hostile", 0755) && errno != EEXIST)
+		cr_skip("no cgroups of version 2 in /sys/fs/cgroup");
+	cr_fork(be_elsewhere, done);
+	cr_await(done, 1);
+}
+
 static uint32_t crc32(const unsigned char *p, size_t len)
 {
 	static uint32_t table[256];
@@ -585,6 +608,12 @@ static void policy_drive(struct cr_run *run)
 	kind_drive(run, 0x45);
 }
 
+static void cgroup_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x38);
+	rmdir("/sys/fs/cgroup/cr.hostile");
+}
+
 static void traced_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x28);
@@ -874,6 +903,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = tasks_drive },
 	{ "hostile.shared_io_priority", CR_SUBTREE, sharing_setup, alone_check,
 	  .drive = attributes_drive },
+	{ "hostile.cgroup", CR_SUBTREE, cgroup_setup, alone_check,
+	  .drive = cgroup_drive },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
 	  .drive = clocks_drive },
 	{ "hostile.sysv", CR_CONTAINER, sysv_setup, sysv_check,
