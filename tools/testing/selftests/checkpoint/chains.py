@@ -436,12 +436,20 @@ def piped(*args):
     save = subprocess.Popen(
         ["cr", "checkpoint", "--pre-copy", "--kill", *args, victim.pid], stdout=subprocess.PIPE
     )
-    back = subprocess.Popen(["cr", "restart"], stdin=save.stdout)
-    save.stdout.close()
+    back = subprocess.Popen(["cr", "restart"], stdin=subprocess.PIPE)
     try:
+        # On this machine its pid is free only when it is dead and has been waited for,
+        # so the end of the stream is held back until then.
+        last = b""
+        while part := os.read(save.stdout.fileno(), PAGE):
+            last += part
+            back.stdin.write(last[:-PAGE])
+            last = last[-PAGE:]
         if save.wait(PATIENCE):
             raise Failure(f"cr checkpoint: {save.returncode}")
         victim.process.wait()
+        back.stdin.write(last)
+        back.stdin.close()
         note("rest")
         hash = await_file("rested")
         if victim.ask() != hash:
