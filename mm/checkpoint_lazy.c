@@ -19,7 +19,6 @@
  * gave were decided by the metadata, which is not looked at again.
  */
 #include <linux/checkpoint.h>
-#include <linux/crc32.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
 #include <linux/kthread.h>
@@ -43,7 +42,7 @@
 #define NUMBER_BITS	10
 #define INDEX_SHIFT	(NUMBER_SHIFT + NUMBER_BITS)
 
-/* Pages that one CRC of the image covers. */
+/* Pages that one hash of the image covers. */
 #define CHUNK_PAGES	256
 
 /* Pages that are brought in with the one that is touched, and by the thread. */
@@ -65,8 +64,8 @@ struct space {
  * @file: has it
  * @first: page of the file that is the first of the page data
  * @pages: how many there are
- * @crcs: of the chunks of page data
- * @checked: chunks whose CRC was right
+ * @hashes: of the chunks of page data
+ * @checked: chunks whose hash was right
  * @spaces: those that the thread fills; they do not change once it runs
  * @free: frees this, since the last entry goes in atomic context
  */
@@ -76,7 +75,7 @@ struct checkpoint_image {
 	struct file *file;
 	pgoff_t first;
 	u64 pages;
-	u32 *crcs;
+	u64 *hashes;
 	unsigned long *checked;
 	struct list_head spaces;
 	struct work_struct free;
@@ -118,7 +117,7 @@ static void free_image(struct checkpoint_image *image)
 		kfree(space);
 	}
 	fput(image->file);
-	kvfree(image->crcs);
+	kvfree(image->hashes);
 	kvfree(image->checked);
 	kfree(image);
 }
@@ -155,7 +154,7 @@ void checkpoint_lazy_drop(softleaf_t leaf)
  * @file: the image, open for reading
  * @first: page of @file that is the first of the page data
  * @pages: how many there are
- * @crcs: one for each chunk
+ * @hashes: one for each chunk
  *
  * Return: the image with a reference; ERR_PTR(-ESPIPE) if that cannot be read
  * twice, ERR_PTR(-EOPNOTSUPP) if this cannot be done with it here and now
@@ -163,7 +162,7 @@ void checkpoint_lazy_drop(softleaf_t leaf)
 struct checkpoint_image *checkpoint_image_open(struct file *file,
 					       unsigned long first,
 					       unsigned long pages,
-					       const u32 *crcs)
+					       const u64 *hashes)
 {
 	const size_t chunks = DIV_ROUND_UP(pages, CHUNK_PAGES);
 	struct address_space *mapping = file->f_mapping;
@@ -191,11 +190,11 @@ struct checkpoint_image *checkpoint_image_open(struct file *file,
 	image->pages = pages;
 	INIT_LIST_HEAD(&image->spaces);
 	INIT_WORK(&image->free, free_work);
-	image->crcs = kvmemdup(crcs, chunks * sizeof(*crcs), GFP_KERNEL_ACCOUNT);
+	image->hashes = kvmemdup(hashes, chunks * sizeof(*hashes), GFP_KERNEL_ACCOUNT);
 	image->checked = kvcalloc(BITS_TO_LONGS(chunks), sizeof(long),
 				  GFP_KERNEL_ACCOUNT);
 	ret = -ENOMEM;
-	if (image->crcs && image->checked)
+	if (image->hashes && image->checked)
 		ret = xa_alloc(&images, &image->number, image,
 			       XA_LIMIT(0, BIT(NUMBER_BITS) - 1),
 			       GFP_KERNEL_ACCOUNT);
@@ -257,8 +256,9 @@ static int read_chunk(struct checkpoint_image *image, u64 index)
 	u64 chunk = div_u64(index, CHUNK_PAGES), end;
 	struct folio *folio;
 	const void *data;
-	u32 crc = 0;
+	struct xxh64_state hash;
 
+	xxh64_reset(&hash, 0);
 	index = chunk * CHUNK_PAGES;
 	end = min(index + CHUNK_PAGES, image->pages);
 	folio = image_folio(image, index, false);
@@ -273,12 +273,12 @@ static int read_chunk(struct checkpoint_image *image, u64 index)
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
 		data = kmap_local_page(image_page(image, folio, index));
-		crc = ~crc32_le(~crc, data, PAGE_SIZE);
+		xxh64_update(&hash, data, PAGE_SIZE);
 		kunmap_local(data);
 		folio_put(folio);
 		cond_resched();
 	}
-	if (crc != image->crcs[chunk])
+	if (xxh64_digest(&hash) != image->hashes[chunk])
 		return -EBADMSG;
 	set_bit(chunk, image->checked);
 	return 0;

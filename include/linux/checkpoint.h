@@ -10,6 +10,7 @@
 #include <linux/mm_types.h>
 #include <linux/signal_types.h>
 #include <linux/types.h>
+#include <linux/xxhash.h>
 
 struct anon_vma_name;
 struct completion;

@@ -273,7 +273,7 @@ struct checkpoint_image;
 struct checkpoint_image *checkpoint_image_open(struct file *file,
 					       unsigned long first,
 					       unsigned long pages,
-					       const u32 *crcs);
+					       const u64 *hashes);
 void checkpoint_image_put(struct checkpoint_image *image);
 long checkpoint_image_install(struct checkpoint_image *image,
 			      struct mm_struct *mm, unsigned long start,

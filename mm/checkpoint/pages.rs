@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::plan::KindOf;
 use crate::sys;
 use crate::sys::file::FileRef;
+use crate::sys::hash::Xxh64;
 use crate::sys::lazy;
 use crate::sys::mm::Mm;
 use crate::sys::mm::Walk;
@@ -156,18 +157,18 @@ impl Owner {
     }
 }
 
-/// CRCs of the chunks of page data that have passed by.
-struct Crcs {
-    done: KVVec<u32>,
-    crc: u32,
+/// Hashes of the chunks of page data that have passed by.
+struct Hashes {
+    done: KVVec<u64>,
+    chunk: Xxh64,
     pages: u32,
 }
 
-impl Crcs {
+impl Hashes {
     fn new() -> Self {
         Self {
             done: KVVec::new(),
-            crc: 0,
+            chunk: Xxh64::new(),
             pages: 0,
         }
     }
@@ -175,7 +176,7 @@ impl Crcs {
     /// Takes in pages, in the order of the data.
     fn add(&mut self, pages: &Pinned<'_>) -> Result {
         for index in 0..pages.len() {
-            self.crc = pages.crc(index, self.crc);
+            self.chunk.add(pages, index);
             self.pages = self.pages.saturating_add(1);
             if self.pages == CHUNK_PAGES {
                 self.finish_chunk()?;
@@ -186,9 +187,9 @@ impl Crcs {
 
     fn finish_chunk(&mut self) -> Result {
         if self.pages != 0 {
-            self.done.push(self.crc, GFP_KERNEL)?;
+            self.done.push(self.chunk.get(), GFP_KERNEL)?;
         }
-        self.crc = 0;
+        self.chunk = Xxh64::new();
         self.pages = 0;
         Ok(())
     }
@@ -603,7 +604,7 @@ fn verify(mm: &Mm, before: &[Entry], runs: &[Run]) -> Result<KVVec<Run>> {
 /// Writes page data, in the order of the page maps, and the trailer.
 pub(crate) struct PageWriter<'a> {
     pages: &'a Pages,
-    crcs: Crcs,
+    hashes: Hashes,
 }
 
 impl<'a> PageWriter<'a> {
@@ -611,7 +612,7 @@ impl<'a> PageWriter<'a> {
     pub(crate) fn new(pages: &'a Pages) -> Self {
         Self {
             pages,
-            crcs: Crcs::new(),
+            hashes: Hashes::new(),
         }
     }
 
@@ -629,7 +630,7 @@ impl<'a> PageWriter<'a> {
         for entry in self.pages.entries.iter().filter(|entry| which(entry)) {
             for run in entry.data_pages() {
                 each_batch(&entry.owner, run.start, run.pages, false, |pages| {
-                    self.crcs.add(pages)?;
+                    self.hashes.add(pages)?;
                     Ok(out.write_pages(pages)?)
                 })?;
             }
@@ -639,16 +640,16 @@ impl<'a> PageWriter<'a> {
 
     /// Writes the trailer.
     pub(crate) fn finish(mut self, out: &mut OutStream) -> Result {
-        self.crcs.finish_chunk()?;
-        let crcs = self.crcs.done.as_slice();
+        self.hashes.finish_chunk()?;
+        let hashes = self.hashes.done.as_slice();
         let trailer = Trailer {
             magic: header::TRAILER_MAGIC,
-            chunks: u32::try_from(crcs.len()).map_err(|_| E2BIG)?,
-            crc: sys::crc::crc32(crcs.as_bytes()),
+            chunks: u32::try_from(hashes.len()).map_err(|_| E2BIG)?,
+            crc: sys::crc::crc32(hashes.as_bytes()),
         };
 
         out.write_all(trailer.as_bytes())?;
-        Ok(out.write_all(crcs.as_bytes())?)
+        Ok(out.write_all(hashes.as_bytes())?)
     }
 }
 
@@ -732,7 +733,7 @@ fn source(run: &PageRun) -> Result<ObjRef> {
 /// Reads page data into the memory that it belongs to, in the order of the page maps.
 pub(crate) struct PageReader<'a> {
     stream: &'a mut InStream,
-    crcs: Crcs,
+    hashes: Hashes,
     /// Where memory finds its content later, if it is not read now.
     image: Option<lazy::Image>,
 }
@@ -742,7 +743,7 @@ impl<'a> PageReader<'a> {
     pub(crate) fn new(stream: &'a mut InStream) -> Self {
         Self {
             stream,
-            crcs: Crcs::new(),
+            hashes: Hashes::new(),
             image: None,
         }
     }
@@ -758,9 +759,9 @@ impl<'a> PageReader<'a> {
             .ok_or(EINVAL)?;
 
         stream.seek(end)?;
-        let crcs = read_trailer(stream, pages.div_ceil(u64::from(CHUNK_PAGES)))?;
+        let hashes = read_trailer(stream, pages.div_ceil(u64::from(CHUNK_PAGES)))?;
         let image = if sys::page::is_aligned(start) {
-            lazy::Image::open(stream, start >> SHIFT, pages, &crcs)
+            lazy::Image::open(stream, start >> SHIFT, pages, &hashes)
         } else {
             Err(EOPNOTSUPP)
         };
@@ -768,7 +769,7 @@ impl<'a> PageReader<'a> {
         match image {
             Ok(image) => Ok(Self {
                 stream,
-                crcs: Crcs::new(),
+                hashes: Hashes::new(),
                 image: Some(image),
             }),
             Err(EOPNOTSUPP) => {
@@ -800,7 +801,7 @@ impl<'a> PageReader<'a> {
                 Some(image) => read_later(image, owner, run)?,
                 None => each_batch(owner, run.start, run.pages, true, |pages| {
                     self.stream.read_pages(pages)?;
-                    self.crcs.add(pages)
+                    self.hashes.add(pages)
                 })?,
             }
         }
@@ -813,8 +814,8 @@ impl<'a> PageReader<'a> {
         if self.image.is_some() {
             return Ok(self.image);
         }
-        self.crcs.finish_chunk()?;
-        let ours = self.crcs.done.as_slice();
+        self.hashes.finish_chunk()?;
+        let ours = self.hashes.done.as_slice();
         let theirs = read_trailer(self.stream, ours.len() as u64)?;
 
         if ours != theirs.as_slice() {
@@ -824,8 +825,8 @@ impl<'a> PageReader<'a> {
     }
 }
 
-/// Reads the trailer of that many chunks. Gives their CRCs.
-fn read_trailer(stream: &mut InStream, chunks: u64) -> Result<KVVec<u32>> {
+/// Reads the trailer of that many chunks. Gives their hashes.
+fn read_trailer(stream: &mut InStream, chunks: u64) -> Result<KVVec<u64>> {
     let mut raw = [0u8; size_of::<Trailer>()];
 
     stream.read_exact(&mut raw)?;
@@ -834,13 +835,13 @@ fn read_trailer(stream: &mut InStream, chunks: u64) -> Result<KVVec<u32>> {
     if trailer.magic != header::TRAILER_MAGIC || u64::from(trailer.chunks) != chunks {
         return Err(EBADMSG.into());
     }
-    let mut crcs = KVVec::from_elem(0u32, trailer.chunks as usize, GFP_KERNEL)?;
+    let mut hashes = KVVec::from_elem(0u64, trailer.chunks as usize, GFP_KERNEL)?;
 
-    stream.read_exact(crcs.as_mut_slice().as_mut_bytes())?;
-    if sys::crc::crc32(crcs.as_slice().as_bytes()) != trailer.crc {
+    stream.read_exact(hashes.as_mut_slice().as_mut_bytes())?;
+    if sys::crc::crc32(hashes.as_slice().as_bytes()) != trailer.crc {
         return Err(EBADMSG.into());
     }
-    Ok(crcs)
+    Ok(hashes)
 }
 
 /// Has private memory read from the image when it is touched. What others can reach by other ways

@@ -86,13 +86,13 @@ __rust_helper void rust_helper_checkpoint_set_peaks(struct mm_struct *mm,
 	mm->hiwater_vm = *vm;
 }
 
-__rust_helper u32 rust_helper_checkpoint_page_crc(struct page *page, u32 crc)
+__rust_helper void rust_helper_checkpoint_hash_page(struct xxh64_state *hash,
+						    struct page *page)
 {
 	const void *data = kmap_local_page(page);
 
-	crc = ~crc32_le(~crc, data, PAGE_SIZE);
+	xxh64_update(hash, data, PAGE_SIZE);
 	kunmap_local(data);
-	return crc;
 }
 
 __rust_helper void rust_helper_checkpoint_put_dirty(struct page *page)

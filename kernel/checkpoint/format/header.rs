@@ -84,13 +84,13 @@ plain! {
 pub const TRAILER_MAGIC: [u8; 8] = *b"EndOfCR\0";
 
 plain! {
-    /// What follows the page data; then a `u32` CRC (IEEE) per chunk of [`CHUNK_PAGES`] pages.
+    /// What follows the page data; then a `u64` hash (XXH64) per chunk of [`CHUNK_PAGES`] pages.
     pub struct Trailer: size 16 {
         /// [`TRAILER_MAGIC`].
         pub magic: [u8; 8],
-        /// How many CRCs follow.
+        /// How many hashes follow.
         pub chunks: u32,
-        /// CRC32 of those CRCs.
+        /// CRC32 of those hashes.
         pub crc: u32,
     }
 }

@@ -30,10 +30,10 @@ impl Image {
     /// Page data of `pages` pages, from page number `first` of the file on, with the CRC of each
     /// chunk. `ESPIPE`: it is no regular file. `EOPNOTSUPP`: this cannot be done with this file on
     /// this kernel now.
-    pub(crate) fn open(stream: &InStream, first: u64, pages: u64, crcs: &[u32]) -> Result<Self> {
+    pub(crate) fn open(stream: &InStream, first: u64, pages: u64, hashes: &[u64]) -> Result<Self> {
         let chunks = pages.div_ceil(u64::from(crate::format::header::CHUNK_PAGES));
 
-        if crcs.len() as u64 != chunks {
+        if hashes.len() as u64 != chunks {
             return Err(EINVAL);
         }
         // SAFETY: The file is referenced and open for reading, and there is a CRC for each chunk;
@@ -43,7 +43,7 @@ impl Image {
                 stream.file().as_ptr(),
                 usize::try_from(first)?,
                 usize::try_from(pages)?,
-                crcs.as_ptr(),
+                hashes.as_ptr(),
             )
         })?;
 

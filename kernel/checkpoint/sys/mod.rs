@@ -14,6 +14,7 @@ pub(crate) mod attributes;
 pub(crate) mod cgroup;
 pub(crate) mod clone;
 pub(crate) mod crc;
+pub(crate) mod hash;
 pub(crate) mod cred;
 #[expect(unreachable_pub, reason = "C calls it")]
 mod entry;

@@ -130,17 +130,6 @@ impl Pinned<'_> {
             unsafe { bindings::checkpoint_copy_page(to.bv_page, from.bv_page) };
         }
     }
-
-    /// CRC32 of the bytes of page number `index`, continuing `crc`.
-    pub(crate) fn crc(&self, index: usize, crc: u32) -> u32 {
-        let Some(vec) = self.pages.get(index) else {
-            return crc;
-        };
-
-        // SAFETY: The page is held; it is mapped while it is read, and what somebody else writes
-        // to it meanwhile shows in the CRC as in the data: as either value.
-        unsafe { bindings::checkpoint_page_crc(vec.bv_page, crc) }
-    }
 }
 
 /// Lets a page go.

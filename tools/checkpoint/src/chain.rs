@@ -2,7 +2,7 @@
 
 //! Images that need others: an incremental image has only what has changed since its parent was
 //! written. A chain of them, from the newest to one that needs no other, is put together to one
-//! image here. Every byte that goes into it is checked against the CRCs of the image that it
+//! image here. Every byte that goes into it is checked against the checksums of the image that it
 //! comes from.
 //!
 //! The chain comes as one file for each image, or as one stream of all of them, the oldest first,
@@ -21,6 +21,8 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use anyhow::Context;
+use xxhash_rust::xxh64::xxh64;
+use xxhash_rust::xxh64::Xxh64;
 use zerocopy::IntoBytes;
 
 use crate::exit::Class;
@@ -86,7 +88,7 @@ struct Link {
     data: u64,
     /// Where the image ends.
     end: u64,
-    crcs: Vec<u32>,
+    hashes: Vec<u64>,
     /// The number of the chunk that was read last, and its bytes.
     chunk: Option<(u64, Vec<u8>)>,
 }
@@ -128,15 +130,15 @@ impl Link {
             file: &file,
             offset: trailer,
         });
-        let crcs = rest.crcs(chunks)?;
+        let hashes = rest.hashes(chunks)?;
         Ok(Link {
             name: name.into(),
             header,
             metadata,
             maps,
             data,
-            end: trailer + (size_of::<Trailer>() + crcs.len() * size_of::<u32>()) as u64,
-            crcs,
+            end: trailer + (size_of::<Trailer>() + hashes.len() * size_of::<u64>()) as u64,
+            hashes,
             file,
             chunk: None,
         })
@@ -174,11 +176,11 @@ impl Link {
         self.file
             .read_exact_at(&mut bytes, at)
             .with_context(|| format!("cannot read {}", self.name))?;
-        if self.crcs.get(number as usize) == Some(&crc32fast::hash(&bytes)) {
+        if self.hashes.get(number as usize) == Some(&xxh64(&bytes, 0)) {
             return Ok(bytes);
         }
         let cause = anyhow!(
-            "{}: offset {at:#x}: page data, chunk {number}: its CRC is wrong",
+            "{}: offset {at:#x}: page data, chunk {number}: its hash is wrong",
             self.name
         );
         Err(Error::new(Class::BadImage, cause))
@@ -389,26 +391,26 @@ impl Chain {
         out.write_all(&vec![0; written.next_multiple_of(page) - written])?;
         let total = (sources.len() * page) as u64;
         let mut done = 0;
-        let mut crcs = Vec::new();
+        let mut hashes = Vec::new();
         for chunk in sources.chunks(header.chunk_pages as usize) {
-            let mut crc = crc32fast::Hasher::new();
+            let mut hash = Xxh64::new(0);
             for source in chunk {
                 let link = self.links.get_mut(source.link).context("no such image")?;
                 let bytes = link.page(source.page)?;
-                crc.update(bytes);
+                hash.update(bytes);
                 out.write_all(bytes)?;
             }
-            crcs.push(crc.finalize());
+            hashes.push(hash.digest());
             done += (chunk.len() * page) as u64;
             progress(done, total);
         }
         let trailer = Trailer {
             magic: header::TRAILER_MAGIC,
-            chunks: u32::try_from(crcs.len()).context("too much page data")?,
-            crc: crc32fast::hash(crcs.as_bytes()),
+            chunks: u32::try_from(hashes.len()).context("too much page data")?,
+            crc: crc32fast::hash(hashes.as_bytes()),
         };
         out.write_all(trailer.as_bytes())?;
-        out.write_all(crcs.as_bytes())?;
+        out.write_all(hashes.as_bytes())?;
         Ok(out.flush()?)
     }
 }

@@ -2,6 +2,7 @@
 
 //! Writes small images, for tests and fuzzers. Real ones are written by the kernel alone.
 
+use xxhash_rust::xxh64::xxh64;
 use zerocopy::FromZeros;
 use zerocopy::Immutable;
 use zerocopy::IntoBytes;
@@ -168,18 +169,18 @@ impl Composer {
         }
         image.resize(image.len().next_multiple_of(page), 0);
         image.extend_from_slice(&self.data);
-        let crcs: Vec<u32> = self
+        let hashes: Vec<u64> = self
             .data
             .chunks(header.chunk_pages as usize * page)
-            .map(crc32fast::hash)
+            .map(|chunk| xxh64(chunk, 0))
             .collect();
         let trailer = Trailer {
             magic: header::TRAILER_MAGIC,
-            chunks: crcs.len() as u32,
-            crc: crc32fast::hash(crcs.as_bytes()),
+            chunks: hashes.len() as u32,
+            crc: crc32fast::hash(hashes.as_bytes()),
         };
         image.extend_from_slice(trailer.as_bytes());
-        image.extend_from_slice(crcs.as_bytes());
+        image.extend_from_slice(hashes.as_bytes());
         image
     }
 

@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::io::Read;
 
+use xxhash_rust::xxh64::Xxh64;
 use zerocopy::FromBytes;
 use zerocopy::FromZeros;
 use zerocopy::IntoBytes;
@@ -179,24 +180,24 @@ impl<R: Read> Reader<R> {
         let mut found = Vec::new();
         let mut buf = vec![0; STEP.min(left as usize)];
         while left > 0 {
-            let mut crc = crc32fast::Hasher::new();
+            let mut hash = Xxh64::new(0);
             let mut part = left.min(chunk);
             left -= part;
             while part > 0 {
                 let step = part.min(buf.len() as u64) as usize;
                 self.fill(&mut buf[..step], "page data")?;
-                crc.update(&buf[..step]);
+                hash.update(&buf[..step]);
                 part -= step as u64;
                 total += step as u64;
                 progress(total);
             }
-            found.push(crc.finalize());
+            found.push(hash.digest());
         }
         self.trailer(&found, start + gap.len() as u64, chunk)
     }
 
-    /// Reads and checks the trailer, which has the CRCs of so many `chunks` of page data.
-    pub fn crcs(&mut self, chunks: u64) -> Result<Vec<u32>> {
+    /// Reads and checks the trailer, which has the hashes of so many `chunks` of page data.
+    pub fn hashes(&mut self, chunks: u64) -> Result<Vec<u64>> {
         let start = self.offset;
         let mut trailer = Trailer::new_zeroed();
         self.fill(trailer.as_mut_bytes(), "trailer")?;
@@ -206,34 +207,34 @@ impl<R: Read> Reader<R> {
         }
         if u64::from(trailer.chunks) != chunks {
             return bad(format!(
-                "the trailer has {} CRCs, not {chunks}",
+                "the trailer has {} hashes, not {chunks}",
                 trailer.chunks
             ));
         }
-        let mut crcs: Vec<u32> = Vec::new();
+        let mut hashes: Vec<u64> = Vec::new();
         let mut left = chunks as usize;
         while left > 0 {
-            let step = left.min(STEP / size_of::<u32>());
-            let from = crcs.len();
-            crcs.resize(from + step, 0);
-            self.fill(crcs[from..].as_mut_bytes(), "trailer")?;
+            let step = left.min(STEP / size_of::<u64>());
+            let from = hashes.len();
+            hashes.resize(from + step, 0);
+            self.fill(hashes[from..].as_mut_bytes(), "trailer")?;
             left -= step;
         }
-        if crc32fast::hash(crcs.as_bytes()) != trailer.crc {
+        if crc32fast::hash(hashes.as_bytes()) != trailer.crc {
             return bad("the CRC of the trailer is wrong".into());
         }
-        Ok(crcs)
+        Ok(hashes)
     }
 
-    /// Reads the trailer and compares it with the CRCs that were `found`.
-    fn trailer(&mut self, found: &[u32], data: u64, chunk: u64) -> Result<()> {
-        let crcs = self.crcs(found.len() as u64)?;
-        for (index, (expected, found)) in crcs.iter().zip(found).enumerate() {
+    /// Reads the trailer and compares it with the hashes that were `found`.
+    fn trailer(&mut self, found: &[u64], data: u64, chunk: u64) -> Result<()> {
+        let hashes = self.hashes(found.len() as u64)?;
+        for (index, (expected, found)) in hashes.iter().zip(found).enumerate() {
             if expected != found {
                 let offset = data + index as u64 * chunk;
                 return Err(Problem::at(
                     offset,
-                    format!("page data, chunk {index}: its CRC is {found:08x}, not {expected:08x}"),
+                    format!("page data, chunk {index}: its hash is {found:016x}, not {expected:016x}"),
                 )
                 .into());
             }

@@ -37,7 +37,7 @@ Examples:
 Exit code 0: the image is whole. 1: it is not, or cannot be read; the first problem is printed, with
 its offset and the number of the record.";
 
-/// Check an image: every CRC, every record, every reference, all page data
+/// Check an image: every checksum, every record, every reference, all page data
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
