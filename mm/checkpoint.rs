@@ -4,7 +4,7 @@
 //!
 //! Kept: private and shared mappings, of files and of none, the vdso; their protection
 //! and protection keys, what mlock(2), mlockall(2), madvise(2) and mseal(2) have set, names; the
-//! addresses of code, heap, stack, arguments; the executable; dumpable. Content: anonymous pages,
+//! addresses of code, heap, stack, arguments; the executable and its format; dumpable. Content: anonymous pages,
 //! also of a private mapping of a file, present or swapped out, and shared anonymous memory; what
 //! processes share is stored once; huge pages of hugetlb; NUMA policies.
 //! Not kept, and refused: mappings of devices; userfaultfd, guard regions in locked memory.
@@ -108,6 +108,9 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
             state.flags & !FLAGS & !FLAGS_IGNORED
         )));
     }
+    if state.binfmt > format::BINFMT_COMPAT_ELF {
+        return Err(saver.refuse(fmt!("its executable has a format that is not supported")));
+    }
     let exe = mm
         .exe()
         .ok_or_else(|| saver.refuse(fmt!("has no executable")))?;
@@ -129,6 +132,8 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
             dumpable: sys::mm::dumpable(task),
             auxv: AUXV_WORDS as u32,
             arch: state.arch,
+            binfmt: state.binfmt,
+            reserved: 0,
         },
         &[state.auxv.as_bytes()],
     )?;
@@ -151,6 +156,8 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
         || state.def_flags & !DEF_FLAGS != 0
         || !kind_of(state.exe).is_some_and(fs::is_mappable)
         || state.dumpable > 2
+        || state.binfmt > format::BINFMT_COMPAT_ELF
+        || state.reserved != 0
         || state.auxv as usize != AUXV_WORDS
         || tail.len() != size_of::<[u64; AUXV_WORDS]>()
     {
@@ -193,6 +200,8 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         dumpable: _,
         auxv: _,
         arch,
+        binfmt,
+        reserved: _,
     } = state;
     let auxv = <[u64; AUXV_WORDS]>::read_from_bytes(tail).map_err(|_| EINVAL)?;
 
@@ -235,6 +244,15 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         )
     })?;
     crate::arch::restore_mm(restart, number)?;
+    sys::mm::set_binfmt(binfmt).map_err(|errno| {
+        restart.log.error(
+            errno,
+            fmt!(
+                "object {}: this kernel does not know the format of its executable",
+                number.0
+            ),
+        )
+    })?;
     vma::restore_all(restart, number, &arch)?;
     mm.set_state(&sys::mm::State {
         layout,
@@ -247,6 +265,7 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         auxv,
         arch,
         has_aio: false,
+        binfmt,
     });
     if mm.state().vdso != vdso {
         return Err(EINVAL.into());

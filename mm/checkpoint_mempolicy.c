@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reads and sets NUMA policies of mappings and of shared memory, for
+ * Reads and sets NUMA policies of mappings, of shared memory and of tasks, for
  * checkpoint/restart.
  *
  * Included by mempolicy.c, whose functions are private.
@@ -36,6 +36,18 @@ bool checkpoint_mpol_of_vma(struct vm_area_struct *vma,
 	state->start = vma->vm_start;
 	state->end = vma->vm_end;
 	checkpoint_read_policy(vma->vm_policy, state);
+	return true;
+}
+
+bool checkpoint_mpol_of_task(struct task_struct *task,
+			     struct checkpoint_policy *state)
+{
+	guard(task_lock)(task);
+	if (!task->mempolicy)
+		return false;
+	state->start = clamp(task->il_prev, 0, MAX_NUMNODES - 1);
+	state->end = task->il_weight;
+	checkpoint_read_policy(task->mempolicy, state);
 	return true;
 }
 
@@ -148,6 +160,23 @@ int checkpoint_mpol_set_vma(const struct checkpoint_policy *state)
 	mmap_write_unlock(mm);
 	mpol_put(pol);
 	return ret ?: at < end ? -EINVAL : 0;
+}
+
+int checkpoint_mpol_set_task(const struct checkpoint_policy *state)
+{
+	struct mempolicy *pol = state ? checkpoint_make_policy(state) : NULL;
+
+	if (IS_ERR(pol))
+		return PTR_ERR(pol);
+	task_lock(current);
+	swap(current->mempolicy, pol);
+	if (state) {
+		current->il_prev = min(state->start, MAX_NUMNODES - 1);
+		current->il_weight = min(state->end, U8_MAX);
+	}
+	task_unlock(current);
+	mpol_put(pol);
+	return 0;
 }
 
 /* Takes all policies from shared memory, ... */

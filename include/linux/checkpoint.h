@@ -19,6 +19,7 @@ struct epoll_key;
 struct file;
 struct ipc_namespace;
 struct kern_ipc_perm;
+struct linux_binfmt;
 struct mm_struct;
 struct msg_msg;
 struct pid;
@@ -150,6 +151,10 @@ int do_prlimit(struct task_struct *tsk, unsigned int resource,
 /* fs/exec.c */
 int checkpoint_exec_mmap(struct mm_struct *mm);
 
+/* fs/binfmt_elf.c, and what fs/compat_binfmt_elf.c makes of it */
+extern struct linux_binfmt elf_format;
+extern struct linux_binfmt compat_elf_format;
+
 /* kernel/fork.c: drops a reference to @child; not 0 if a fatal signal came */
 int wait_for_vfork_done(struct task_struct *child, struct completion *vfork);
 
@@ -167,11 +172,12 @@ bool checkpoint_hugetlb_is_robbed(struct vm_area_struct *vma);
 #define CHECKPOINT_NODE_WORDS	16
 
 /**
- * struct checkpoint_policy - the NUMA policy of a mapping or of shared memory
- * @start: first address, or number of the first page of shared memory
- * @end: the first behind it
+ * struct checkpoint_policy - the NUMA policy of a mapping, of shared memory or of a task
+ * @start: first address, or number of the first page of shared memory; of a task
+ *	   the node that interleaving has used last
+ * @end: the first behind it; of a task how many pages more that node gives
  * @mode: MPOL_*
- * @flags: MPOL_F_* that mbind(2) takes
+ * @flags: MPOL_F_* that mbind(2) and set_mempolicy(2) take
  * @home: set_mempolicy_home_node(2), or -1
  * @nodes: a bit for each node, as the user gave them if the flags say so
  */
@@ -187,7 +193,11 @@ bool checkpoint_mpol_of_vma(struct vm_area_struct *vma,
 			    struct checkpoint_policy *state);
 bool checkpoint_mpol_of_shmem(struct file *file, u64 from,
 			      struct checkpoint_policy *state);
+bool checkpoint_mpol_of_task(struct task_struct *task,
+			     struct checkpoint_policy *state);
 int checkpoint_mpol_set_vma(const struct checkpoint_policy *state);
+/* Without @state current has no policy. */
+int checkpoint_mpol_set_task(const struct checkpoint_policy *state);
 void checkpoint_mpol_clear_shmem(struct file *file);
 int checkpoint_mpol_set_shmem(struct file *file,
 			      const struct checkpoint_policy *state);

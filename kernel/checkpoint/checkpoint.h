@@ -7,6 +7,7 @@
 #define _KERNEL_CHECKPOINT_H
 
 #include <linux/anon_inodes.h>
+#include <linux/binfmts.h>
 #include <linux/cgroup.h>
 #include <linux/checkpoint.h>
 #include <linux/crc32.h>
@@ -98,6 +99,8 @@ enum {
 	CHECKPOINT_DISPATCH = 0x100,
 	CHECKPOINT_STRICT = 0x200,
 	CHECKPOINT_FUTEX_SLOTS = 0x400,
+	CHECKPOINT_UTIL_MIN = 0x800,
+	CHECKPOINT_UTIL_MAX = 0x1000,
 };
 
 struct checkpoint_attributes {
@@ -112,9 +115,18 @@ struct checkpoint_attributes {
 	u64 dispatch_len;
 	u64 dispatch_selector;
 	u32 futex_slots;
+	u32 util_min, util_max;
 	/* Tells I/O contexts apart, and how many tasks have it. */
 	unsigned long io_context;
 	u32 io_users;
+};
+
+/* The formats of executables; those of the format first. */
+enum {
+	CHECKPOINT_BINFMT_NONE = 0,
+	CHECKPOINT_BINFMT_ELF = 1,
+	CHECKPOINT_BINFMT_COMPAT_ELF = 2,
+	CHECKPOINT_BINFMT_OTHER = 3,
 };
 
 /* A struct restart_block without pointers to code; see struct RestartBlock. */

@@ -217,6 +217,12 @@ impl Plan {
                 fmt!("the image is not valid: its tasks cannot be in cgroups like this"),
             )
         })?;
+        self.check_policies().map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image is not valid: its tasks cannot have NUMA policies like this"),
+            )
+        })?;
         self.check_usage().map_err(|error| {
             log.error(
                 error.errno(),
@@ -428,6 +434,18 @@ impl Plan {
             let mut records = self.belonging::<task::Cgroup>(plan.number);
 
             if records.next().is_some() && (index == 0 || records.next().is_some()) {
+                return Err(EINVAL.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A task has one NUMA policy, and one that has ended has none.
+    fn check_policies(&self) -> Result {
+        for plan in &self.tasks {
+            let policies = self.belonging::<task::TaskPolicy>(plan.number).count();
+
+            if policies > usize::from(!plan.is_zombie) {
                 return Err(EINVAL.into());
             }
         }
@@ -662,6 +680,11 @@ impl Checker {
             }
             task::Attributes::KIND => {
                 let owner = crate::task::check_attributes(record, kind_of)?;
+
+                is_task(owner).then_some(owner).ok_or(EINVAL)?
+            }
+            task::TaskPolicy::KIND => {
+                let owner = mm::mempolicy::check_task(record)?;
 
                 is_task(owner).then_some(owner).ok_or(EINVAL)?
             }

@@ -157,6 +157,7 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     regs::save(saver, task, number, vfork_result(saver, task, tree)?)?;
     arch::save_task(saver, task, number)?;
     attributes::save(saver, task, number, filter)?;
+    mm::mempolicy::save_task(saver, task, number)?;
     cgroup::save(saver, task, number)?;
     restart_block::save(saver, task, number)?;
     usage::save(saver, task, number)?;
@@ -359,6 +360,7 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
     }
     arch::restore_task(restart, number)?;
     attributes::restore(restart, number, &state)?;
+    mm::mempolicy::restore_task(restart, number)?;
     sys::process::set_rseq((rseq, rseq_len, rseq_sig))?;
     restart_block::restore(restart, number)
 }

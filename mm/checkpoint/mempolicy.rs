@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! NUMA policies: of mappings, and of the pages of shared memory.
+//! NUMA policies: of mappings, of the pages of shared memory, and of tasks.
 //!
-//! Kept: mode, flags, nodes and home node. A machine that has not all of the nodes is refused at
+//! Kept: mode, flags, nodes and home node; where the interleaving of a task is. A machine that has not all of the nodes is refused at
 //! restart.
 //! Not kept: of which node a page is.
 //!
-//! C functions: `do_mbind()`, `mpol_set_shared_policy()`
+//! C functions: `do_mbind()`, `mpol_set_shared_policy()`, `do_set_mempolicy()`
 
 use crate::error::Result;
 use crate::format::file::Unnamed;
@@ -15,6 +15,7 @@ use crate::format::memory::Mm;
 use crate::format::memory::Policies;
 use crate::format::memory::Shmem;
 use crate::format::namespace::ShmSegment;
+use crate::format::task::TaskPolicy;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image;
@@ -24,15 +25,22 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::file::FileRef;
+use crate::sys::freeze::Frozen;
 use crate::sys::mempolicy;
 use crate::sys::mempolicy::Policy;
 use kernel::bindings;
 use kernel::prelude::*;
 
-/// What mbind(2) takes besides a mode.
+/// What mbind(2) and set_mempolicy(2) take besides a mode.
 const FLAGS: u32 = bindings::MPOL_F_STATIC_NODES
     | bindings::MPOL_F_RELATIVE_NODES
     | bindings::MPOL_F_NUMA_BALANCING;
+
+/// set_mempolicy_home_node(2) has not been called, and cannot be for a task.
+const NO_HOME: i32 = bindings::NUMA_NO_NODE;
+
+/// The most nodes that any configuration has.
+const NODES: u64 = 64 * bindings::CHECKPOINT_NODE_WORDS as u64;
 
 fn to_image(policy: &Policy) -> format::Policy {
     let Policy {
@@ -174,4 +182,86 @@ pub(super) fn restore(restart: &Restart, mm: ObjRef) -> Result {
 pub(crate) fn restore_shared(restart: &Restart, file: &FileRef, owner: ObjRef) -> Result {
     mempolicy::clear_shared(file)?;
     each(restart, owner, |policy| mempolicy::set_shared(file, policy))
+}
+
+/// Saves the policy of a task.
+pub(crate) fn save_task(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Result {
+    let Some(policy) = mempolicy::of_task(task) else {
+        return Ok(());
+    };
+    let Policy {
+        start,
+        end,
+        mode,
+        flags,
+        home,
+        nodes,
+    } = policy;
+
+    if home != NO_HOME {
+        return Err(saver.refuse(fmt!("has a NUMA memory policy with a home node")));
+    }
+    saver.out.record(
+        &TaskPolicy {
+            task: number,
+            mode,
+            flags,
+            last: u32::try_from(start).map_err(|_| EINVAL)?,
+            left: u32::try_from(end).map_err(|_| EINVAL)?,
+            reserved: 0,
+            nodes,
+        },
+        &[],
+    )
+}
+
+/// Checks the policy of a task; gives the task.
+pub(crate) fn check_task(record: &RawRecord<'_>) -> Result<ObjRef> {
+    let (state, tail) = record.parse::<TaskPolicy>()?;
+
+    if state.mode > u32::from(u16::MAX)
+        || state.mode & FLAGS != 0
+        || state.flags & !FLAGS != 0
+        || u64::from(state.last) >= NODES
+        || state.left > u32::from(u8::MAX)
+        || state.reserved != 0
+        || !tail.is_empty()
+    {
+        return Err(EINVAL.into());
+    }
+    Ok(state.task)
+}
+
+/// Sets the policy of the running task, or takes that of the restarter from it.
+pub(crate) fn restore_task(restart: &Restart, number: ObjRef) -> Result {
+    let Some(record) = restart.belonging::<TaskPolicy>(number).next() else {
+        return Ok(mempolicy::set_task(None)?);
+    };
+    let TaskPolicy {
+        task: _,
+        mode,
+        flags,
+        last,
+        left,
+        reserved: _,
+        nodes,
+    } = record.parse()?.0;
+    let policy = Policy {
+        start: u64::from(last),
+        end: u64::from(left),
+        mode,
+        flags,
+        home: NO_HOME,
+        nodes,
+    };
+
+    mempolicy::set_task(Some(&policy)).map_err(|errno| {
+        restart.log.error(
+            errno,
+            fmt!(
+                "object {}: its NUMA policy (does this machine have the nodes?)",
+                number.0
+            ),
+        )
+    })
 }

@@ -48,6 +48,16 @@ rust_helper_checkpoint_attributes_get(struct task_struct *task,
 		out->flags |= CHECKPOINT_SLICE;
 		out->runtime = task->se.slice;
 	}
+#ifdef CONFIG_UCLAMP_TASK
+	if (task->uclamp_req[UCLAMP_MIN].user_defined) {
+		out->flags |= CHECKPOINT_UTIL_MIN;
+		out->util_min = task->uclamp_req[UCLAMP_MIN].value;
+	}
+	if (task->uclamp_req[UCLAMP_MAX].user_defined) {
+		out->flags |= CHECKPOINT_UTIL_MAX;
+		out->util_max = task->uclamp_req[UCLAMP_MAX].value;
+	}
+#endif
 	if (task->flags & PF_MCE_PROCESS)
 		out->flags |= CHECKPOINT_MCE_PROCESS;
 	if (task->flags & PF_MCE_EARLY)
@@ -93,6 +103,17 @@ rust_helper_checkpoint_attributes_get(struct task_struct *task,
 	}
 #endif
 	mmput(mm);
+}
+
+/* Whether current has utilization clamps of its own. */
+__rust_helper bool rust_helper_checkpoint_is_clamped(void)
+{
+#ifdef CONFIG_UCLAMP_TASK
+	return current->uclamp_req[UCLAMP_MIN].user_defined ||
+	       current->uclamp_req[UCLAMP_MAX].user_defined;
+#else
+	return false;
+#endif
 }
 
 /* ioprio_set(2) */

@@ -240,6 +240,40 @@ rust_helper_checkpoint_anon_name(struct vm_area_struct *vma)
 	return name ? name->name : NULL;
 }
 
+/* Which format its executable has, which makes its core dumps. */
+__rust_helper u32 rust_helper_checkpoint_get_binfmt(struct mm_struct *mm)
+{
+	if (!mm->binfmt)
+		return CHECKPOINT_BINFMT_NONE;
+	if (IS_ENABLED(CONFIG_BINFMT_ELF) && mm->binfmt == &elf_format)
+		return CHECKPOINT_BINFMT_ELF;
+	if (IS_ENABLED(CONFIG_COMPAT_BINFMT_ELF) &&
+	    mm->binfmt == &compat_elf_format)
+		return CHECKPOINT_BINFMT_COMPAT_ELF;
+	return CHECKPOINT_BINFMT_OTHER;
+}
+
+/* As execve(2) does, of current. */
+__rust_helper int rust_helper_checkpoint_set_binfmt(u32 binfmt)
+{
+	switch (binfmt) {
+	case CHECKPOINT_BINFMT_NONE:
+		set_binfmt(NULL);
+		return 0;
+	case CHECKPOINT_BINFMT_ELF:
+		if (!IS_ENABLED(CONFIG_BINFMT_ELF))
+			return -EOPNOTSUPP;
+		set_binfmt(&elf_format);
+		return 0;
+	case CHECKPOINT_BINFMT_COMPAT_ELF:
+		if (!IS_ENABLED(CONFIG_COMPAT_BINFMT_ELF))
+			return -EOPNOTSUPP;
+		set_binfmt(&compat_elf_format);
+		return 0;
+	}
+	return -EINVAL;
+}
+
 /* NUMA policies. */
 __rust_helper bool rust_helper_checkpoint_vma_policy(struct vm_area_struct *vma,
 						     struct checkpoint_policy *state)
@@ -271,6 +305,27 @@ rust_helper_checkpoint_set_vma_policy(const struct checkpoint_policy *state)
 	return checkpoint_mpol_set_vma(state);
 #else
 	return -EOPNOTSUPP;
+#endif
+}
+
+__rust_helper bool
+rust_helper_checkpoint_task_policy(struct task_struct *task,
+				   struct checkpoint_policy *state)
+{
+#ifdef CONFIG_NUMA
+	return checkpoint_mpol_of_task(task, state);
+#else
+	return false;
+#endif
+}
+
+__rust_helper int
+rust_helper_checkpoint_set_task_policy(const struct checkpoint_policy *state)
+{
+#ifdef CONFIG_NUMA
+	return checkpoint_mpol_set_task(state);
+#else
+	return state ? -EOPNOTSUPP : 0;
 #endif
 }
 

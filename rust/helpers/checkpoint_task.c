@@ -306,18 +306,9 @@ __rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *tas
 
 	if (READ_ONCE(task->atomic_flags) & ~known)
 		return "has attributes of prctl(2) set that are not supported";
-#ifdef CONFIG_NUMA
-	if (task->mempolicy)
-		return "has a NUMA memory policy (set_mempolicy(2))";
-#endif
 #ifdef CONFIG_SCHED_CORE
 	if (task->core_cookie)
 		return "has a cookie of core scheduling (PR_SCHED_CORE)";
-#endif
-#ifdef CONFIG_UCLAMP_TASK
-	if (task->uclamp_req[UCLAMP_MIN].user_defined ||
-	    task->uclamp_req[UCLAMP_MAX].user_defined)
-		return "has utilization clamps (sched_setattr(2))";
 #endif
 #ifdef CONFIG_RSEQ_SLICE_EXTENSION
 	if (task->rseq.slice.state.enabled)

@@ -9,7 +9,7 @@ pub const MM_LAYOUT: usize = 11;
 
 record! {
     /// An address space: `struct mm_struct`. The tail is the auxiliary vector (`u64` words).
-    pub struct Mm: kind 0x40, version 1, size 208 {
+    pub struct Mm: kind 0x40, version 1, size 216 {
         /// start_code, end_code, start_data, end_data, start_brk, brk, start_stack, arg_start,
         /// arg_end, env_start, env_end: the order of `struct prctl_mm_map`.
         pub layout: [u64; 11],
@@ -36,8 +36,19 @@ record! {
         /// executed or 0, `X86_*`, where system calls for 32-bit code look for new mappings and its
         /// legacy variant, the first address behind those that the process could have, 0, and 0.
         pub arch: [u64; 8],
+        /// The format of the executable, `BINFMT_*`: core dumps have it, too.
+        pub binfmt: u32,
+        /// Zero.
+        pub reserved: u32,
     }
 }
+
+/// [`Mm::binfmt`]: none is known, so that there are no core dumps.
+pub const BINFMT_NONE: u32 = 0;
+/// [`Mm::binfmt`]: ELF of the machine.
+pub const BINFMT_ELF: u32 = 1;
+/// [`Mm::binfmt`]: ELF of the smaller width that the machine has as well.
+pub const BINFMT_COMPAT_ELF: u32 = 2;
 
 /// [`Mm::arch`] of x86: has the vsyscall page.
 pub const X86_VSYSCALL: u64 = 1;

@@ -76,7 +76,7 @@ macro_rules! for_each_record {
             task::SigQueue, task::RestartBlock, task::IntervalTimers, task::PosixTimers,
             task::Ptrace, task::TaskUsage, task::ProcessUsage, task::Peaks,
             task::IoPermissions, task::Cgroup,
-            task::Attributes, task::SeccompFilter,
+            task::Attributes, task::SeccompFilter, task::TaskPolicy,
             memory::Mm, memory::Vma, memory::Shmem, memory::PageMap, memory::Guards,
             memory::HugeReserve, memory::Policies, memory::Ldt,
             file::Files, file::Fs, file::PathFile, file::PipeFile, file::Pipe,

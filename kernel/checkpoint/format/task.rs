@@ -521,10 +521,14 @@ pub const ATTRIBUTE_DISPATCH: u32 = 0x100;
 pub const ATTRIBUTE_STRICT: u32 = 0x200;
 /// [`Attributes::flags`]: `futex_slots` were asked for with prctl(PR_FUTEX_HASH).
 pub const ATTRIBUTE_FUTEX_SLOTS: u32 = 0x400;
+/// [`Attributes::flags`]: `util_min` was asked for with sched_setattr(2).
+pub const ATTRIBUTE_UTIL_MIN: u32 = 0x800;
+/// [`Attributes::flags`]: `util_max` was asked for with sched_setattr(2).
+pub const ATTRIBUTE_UTIL_MAX: u32 = 0x1000;
 
 record! {
     /// What prctl(2), sched_setattr(2) and similar calls have set of a task.
-    pub struct Attributes: kind 0x34, version 1, size 88 {
+    pub struct Attributes: kind 0x34, version 1, size 96 {
         /// The [`Task`].
         pub task: ObjRef,
         /// `ATTRIBUTE_*`.
@@ -554,6 +558,30 @@ record! {
         pub futex_slots: u32,
         /// CLONE_IO: thread id of the first task that has the same I/O context; 0 if it is its own.
         pub io: i32,
+        /// Utilization clamps, of 1024; 0 unless the flags say so.
+        pub util_min: u32,
+        /// See there.
+        pub util_max: u32,
+    }
+}
+
+record! {
+    /// The NUMA policy of a task: set_mempolicy(2).
+    pub struct TaskPolicy: kind 0x2d, version 1, size 152 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// `MPOL_*`.
+        pub mode: u32,
+        /// `MPOL_F_*` that set_mempolicy(2) takes.
+        pub flags: u32,
+        /// Interleaving: the node that was used last.
+        pub last: u32,
+        /// Weighted interleaving: how many pages more that node gives.
+        pub left: u32,
+        /// Zero.
+        pub reserved: u32,
+        /// A bit for each node.
+        pub nodes: [u64; 16],
     }
 }
 

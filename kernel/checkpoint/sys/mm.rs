@@ -58,6 +58,8 @@ pub(crate) struct State {
     /// What only the architecture knows, see `arch_checkpoint_mm_get()`.
     pub(crate) arch: [u64; MM_ARCH],
     pub(crate) has_aio: bool,
+    /// The format of the executable, or more than any that the image knows; see [`set_binfmt`].
+    pub(crate) binfmt: u32,
 }
 
 /// A mapping.
@@ -231,6 +233,7 @@ impl Mm {
                     state
                 },
                 has_aio: bindings::checkpoint_mm_has_aio(self.0.as_ptr()),
+                binfmt: bindings::checkpoint_get_binfmt(self.0.as_ptr()),
             }
         }
     }
@@ -667,6 +670,13 @@ pub(crate) fn dumpable(task: &Task) -> u32 {
 pub(crate) fn set_dumpable(value: u32) {
     // SAFETY: The value has been checked to be one that prctl(2) knows.
     unsafe { bindings::task_exec_state_set_dumpable(value as _) };
+}
+
+/// Sets the format of the executable, in which the running task's address space makes core dumps.
+/// `EOPNOTSUPP`: this kernel has not the format.
+pub(crate) fn set_binfmt(binfmt: u32) -> Result {
+    // SAFETY: The helper checks the value; the running task has an address space.
+    to_result(unsafe { bindings::checkpoint_set_binfmt(binfmt) })
 }
 
 /// Shared memory without a name, as mmap(2) makes it for MAP_SHARED | MAP_ANONYMOUS.

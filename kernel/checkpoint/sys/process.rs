@@ -88,6 +88,14 @@ pub(crate) fn scheduler_fits(policy: u32, nice: i32, priority: u32) -> bool {
 /// else `plain` has of it (`sched_setattr`, which checks the rights of the running task).
 pub(crate) fn set_scheduler(policy: u32, nice: i32, priority: u32, plain: &Plain) -> Result {
     let flag = |known: u32, flag: u32| u64::from(if plain.flags & known != 0 { flag } else { 0 });
+    let clamps = bindings::CHECKPOINT_UTIL_MIN | bindings::CHECKPOINT_UTIL_MAX;
+    // SAFETY: The helper reads the running task.
+    let is_clamped = plain.flags & clamps != 0 || unsafe { bindings::checkpoint_is_clamped() };
+    // The largest value takes back what the restarter has.
+    let clamp = |known: u32, value: u32| match plain.flags & known {
+        0 => u32::MAX,
+        _ => value,
+    };
     let attr = bindings::sched_attr {
         size: size_of::<bindings::sched_attr>() as u32,
         sched_policy: policy,
@@ -98,13 +106,19 @@ pub(crate) fn set_scheduler(policy: u32, nice: i32, priority: u32, plain: &Plain
             | flag(
                 bindings::CHECKPOINT_OVERRUN,
                 bindings::SCHED_FLAG_DL_OVERRUN,
-            ),
+            )
+            | u64::from(if is_clamped {
+                bindings::SCHED_FLAG_UTIL_CLAMP_MIN | bindings::SCHED_FLAG_UTIL_CLAMP_MAX
+            } else {
+                0
+            }),
+        sched_util_min: clamp(bindings::CHECKPOINT_UTIL_MIN, plain.util_min),
+        sched_util_max: clamp(bindings::CHECKPOINT_UTIL_MAX, plain.util_max),
         sched_nice: nice,
         sched_priority: priority,
         sched_runtime: plain.runtime,
         sched_deadline: plain.deadline,
         sched_period: plain.period,
-        ..Default::default()
     };
 
     if matches!(

@@ -2,11 +2,11 @@
 
 //! What prctl(2), sched_setattr(2), seccomp(2) and similar calls have set of a task.
 //!
-//! Kept: the scheduling policy with all parameters; I/O priority, and who shares it; speculation control;
+//! Kept: the scheduling policy with all parameters; utilization clamps; I/O priority, and who shares it; speculation control;
 //! PR_MCE_KILL, PR_SET_IO_FLUSHER, PR_SET_TSC; syscall user dispatch; the registrations of
 //! membarrier(2); PR_FUTEX_HASH, if it was asked for; the strict mode and the filters of
 //! seccomp(2), with who shares them.
-//! Not kept, and refused: utilization clamps, filters with a listener.
+//! Not kept, and refused: filters with a listener.
 
 use crate::error::Result;
 use crate::format::task as format;
@@ -39,10 +39,15 @@ const FLAGS: u32 = format::ATTRIBUTE_RESET_ON_FORK
     | format::ATTRIBUTE_NO_TSC
     | format::ATTRIBUTE_DISPATCH
     | format::ATTRIBUTE_STRICT
-    | format::ATTRIBUTE_FUTEX_SLOTS;
+    | format::ATTRIBUTE_FUTEX_SLOTS
+    | format::ATTRIBUTE_UTIL_MIN
+    | format::ATTRIBUTE_UTIL_MAX;
 
 /// The lengths of slices that sched_setattr(2) gives, in ns.
 const SLICES: core::ops::RangeInclusive<u64> = 100_000..=100_000_000;
+
+/// The utilization of a CPU that works as much as any (`SCHED_CAPACITY_SCALE`).
+const UTIL_MOST: u32 = 1024;
 
 /// Saves the attributes of a task, whose newest filter has been saved.
 pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef, filter: ObjRef) -> Result {
@@ -65,6 +70,8 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef, filter:
             dispatch_selector: plain.dispatch_selector,
             futex_slots: plain.futex_slots,
             io,
+            util_min: plain.util_min,
+            util_max: plain.util_max,
         },
         &[],
     )
@@ -162,6 +169,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
         state.dispatch_len,
         state.dispatch_selector,
     ];
+    let clamp_fits = |flag, value| value <= if has(flag) { UTIL_MOST } else { 0 };
     let speculation_fits = |value: &i32| (-4095..0x20).contains(value);
 
     if state.flags & !FLAGS != 0
@@ -174,6 +182,8 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
         || (has(format::ATTRIBUTE_SLICE) && !SLICES.contains(&state.runtime))
         || (!has(format::ATTRIBUTE_DISPATCH) && dispatch != [0; 3])
         || (!has(format::ATTRIBUTE_FUTEX_SLOTS) && state.futex_slots != 0)
+        || !clamp_fits(format::ATTRIBUTE_UTIL_MIN, state.util_min)
+        || !clamp_fits(format::ATTRIBUTE_UTIL_MAX, state.util_max)
         || !tail.is_empty()
     {
         return Err(EINVAL.into());
@@ -298,6 +308,8 @@ pub(super) fn restore(restart: &Restart, number: ObjRef, task: &format::Task) ->
         dispatch_selector,
         futex_slots,
         io,
+        util_min,
+        util_max,
     } = of(restart, number)?;
     let plain = Plain {
         io_context: 0,
@@ -313,6 +325,8 @@ pub(super) fn restore(restart: &Restart, number: ObjRef, task: &format::Task) ->
         dispatch_len,
         dispatch_selector,
         futex_slots,
+        util_min,
+        util_max,
     };
     let tell = |what: &'static str| {
         move |errno| {

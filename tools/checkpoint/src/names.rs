@@ -89,6 +89,8 @@ const ATTRIBUTE_FLAGS: Bits = &[
     (task::ATTRIBUTE_DISPATCH as u64, "dispatch"),
     (task::ATTRIBUTE_STRICT as u64, "strict"),
     (task::ATTRIBUTE_FUTEX_SLOTS as u64, "futex_slots"),
+    (task::ATTRIBUTE_UTIL_MIN as u64, "util_min"),
+    (task::ATTRIBUTE_UTIL_MAX as u64, "util_max"),
 ];
 
 /// `Ptrace::flags`.
@@ -245,6 +247,14 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
                 (file::TTY_SLAVE, "slave"),
                 (file::TTY_CONTROLLING, "controlling"),
                 (file::TTY_HUNG_UP, "hung_up"),
+            ],
+        ),
+        ("Mm", "binfmt") => one_of(
+            number,
+            &[
+                (memory::BINFMT_NONE, "none"),
+                (memory::BINFMT_ELF, "elf"),
+                (memory::BINFMT_COMPAT_ELF, "compat_elf"),
             ],
         ),
         ("RestartBlock", "call") => one_of(

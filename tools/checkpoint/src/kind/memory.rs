@@ -51,6 +51,15 @@ impl Kind for Mm {
         let auxv = tail.list::<u64>(self.auxv, "words of auxiliary vector")?;
         Ok(vec![("auxv", list(auxv))])
     }
+
+    fn check(&self) -> Result<()> {
+        let known = [
+            memory::BINFMT_NONE,
+            memory::BINFMT_ELF,
+            memory::BINFMT_COMPAT_ELF,
+        ];
+        check_one_of("binfmt", self.binfmt, &known)
+    }
 }
 
 impl Kind for Ldt {

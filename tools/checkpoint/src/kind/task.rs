@@ -39,6 +39,7 @@ use crate::format::task::SigAction;
 use crate::format::task::SigQueue;
 use crate::format::task::Sighand;
 use crate::format::task::Task;
+use crate::format::task::TaskPolicy;
 use crate::format::task::TaskUsage;
 use crate::format::Record;
 use crate::format::Value;
@@ -396,7 +397,25 @@ impl Kind for Attributes {
         if self.io < 0 {
             return Err(format!("task {} is impossible", self.io));
         }
-        check_bits("flags", self.flags, (task::ATTRIBUTE_FUTEX_SLOTS << 1) - 1)
+        if self.util_min > 1024 || self.util_max > 1024 {
+            return Err("a utilization clamp is beyond 1024".into());
+        }
+        check_bits("flags", self.flags, (task::ATTRIBUTE_UTIL_MAX << 1) - 1)
+    }
+}
+
+impl Kind for TaskPolicy {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("task", self.task, &[Task::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        match (self.last, self.left) {
+            (0..1024, 0..=255) => Ok(()),
+            (last, left) => Err(format!("{left} pages more of node {last} are impossible")),
+        }
     }
 }
 

@@ -120,6 +120,58 @@ static void deadline_check(enum cr_phase phase)
 	CHECK_EQ(attr.period, 100000000);
 }
 
+#define KEEP_ALL	(SCHED_FLAG_KEEP_POLICY | SCHED_FLAG_KEEP_PARAMS)
+
+/* One clamp is asked for, the other is what it is for all. */
+static void clamps_setup(void)
+{
+	const struct attr attr = {
+		.size = sizeof(attr),
+		.flags = KEEP_ALL | SCHED_FLAG_UTIL_CLAMP,
+		.util_min = 10,
+		.util_max = 500,
+	};
+
+	if (syscall(SYS_sched_setattr, 0, &attr, 0))
+		cr_skip("no utilization clamps");
+}
+
+static void clamps_check(enum cr_phase phase)
+{
+	struct attr attr = get_attr();
+
+	CHECK_EQ(attr.util_min, 10);
+	CHECK_EQ(attr.util_max, 500);
+}
+
+/* Whether a clamp was asked for shows when the policy changes. */
+static void one_clamp_setup(void)
+{
+	const struct attr attr = {
+		.size = sizeof(attr),
+		.flags = KEEP_ALL | SCHED_FLAG_UTIL_CLAMP_MAX,
+		.util_max = 300,
+	};
+
+	if (syscall(SYS_sched_setattr, 0, &attr, 0))
+		cr_skip("no utilization clamps");
+}
+
+static void one_clamp_check(enum cr_phase phase)
+{
+	const struct sched_param realtime = { .sched_priority = 2 }, none = { };
+	struct attr attr = get_attr();
+
+	CHECK_EQ(attr.util_min, 0);
+	CHECK_EQ(attr.util_max, 300);
+	CHECK_EQ(sched_setscheduler(0, SCHED_FIFO, &realtime), 0);
+	attr = get_attr();
+	/* The default of this policy. */
+	CHECK(attr.util_min > 0);
+	CHECK_EQ(attr.util_max, 300);
+	CHECK_EQ(sched_setscheduler(0, SCHED_OTHER, &none), 0);
+}
+
 /* A nice value that counts when the policy is an ordinary one again. */
 static void nice_behind_setup(void)
 {
@@ -553,6 +605,8 @@ static const struct cr_scenario scenarios[] = {
 	  reset_on_fork_check },
 	{ "sched.slice", CR_ANY, slice_setup, slice_check },
 	{ "sched.deadline", CR_ANY, deadline_setup, deadline_check },
+	{ "sched.clamps", CR_ANY, clamps_setup, clamps_check },
+	{ "sched.one_clamp", CR_ANY, one_clamp_setup, one_clamp_check },
 	{ "sched.nice_behind_realtime", CR_ANY, nice_behind_setup,
 	  nice_behind_check },
 	{ "sched.autogroup", CR_SUBTREE, autogroup_setup, autogroup_check },

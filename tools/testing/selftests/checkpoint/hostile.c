@@ -603,6 +603,20 @@ static void policy_setup(void)
 		cr_skip("no NUMA policies");
 }
 
+static void task_policy_setup(void)
+{
+	unsigned long first_node = 1;
+
+	alone_setup();
+	if (syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &first_node, 64UL))
+		cr_skip("no NUMA policies");
+}
+
+static void task_policy_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x2d);
+}
+
 static void policy_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x45);
@@ -897,6 +911,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = huge_reserve_drive },
 	{ "hostile.policy", CR_SUBTREE, policy_setup, alone_check,
 	  .drive = policy_drive },
+	{ "hostile.task_policy", CR_SUBTREE, task_policy_setup, alone_check,
+	  .drive = task_policy_drive },
 	{ "hostile.traced", CR_SUBTREE, traced_setup, traced_check,
 	  .drive = traced_drive },
 	{ "hostile.sharing", CR_SUBTREE, sharing_setup, alone_check,

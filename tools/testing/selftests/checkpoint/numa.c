@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * NUMA policies of mappings and of shared memory: mbind(2). One node is enough
- * for all of them. Where policies start and end shows in the mappings, too,
+ * NUMA policies of mappings and of shared memory, mbind(2), and of tasks,
+ * set_mempolicy(2). One node is enough for all of them. Where policies start and end shows in the mappings, too,
  * which are compared for every test.
  */
 #include <linux/mempolicy.h>
+#include <pthread.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -193,11 +194,157 @@ static void sysv_check(enum cr_phase phase)
 	CHECK_PATTERN(mem, PAGES * page_size, 4);
 }
 
+static void set_policy(int mode, unsigned long nodes)
+{
+	if (syscall(SYS_set_mempolicy, mode, nodes ? &nodes : NULL,
+		    nodes ? 64UL : 0UL))
+		cr_skip("no NUMA policies");
+}
+
+static void get_policy(int *mode, unsigned long *nodes)
+{
+	unsigned long is[16] = { };
+
+	*mode = -1;
+	CHECK_EQ(syscall(SYS_get_mempolicy, mode, is, 1024UL, NULL, 0UL), 0);
+	*nodes = is[0];
+}
+
+static void check_policy(int mode, unsigned long nodes)
+{
+	unsigned long got_nodes;
+	int got;
+
+	get_policy(&got, &got_nodes);
+	CHECK_EQ(got, mode);
+	CHECK_EQ(got_nodes, nodes);
+}
+
+static void task_setup(void)
+{
+	set_policy(MPOL_BIND | MPOL_F_STATIC_NODES, 3);
+}
+
+static void task_check(enum cr_phase phase)
+{
+	check_policy(MPOL_BIND | MPOL_F_STATIC_NODES, 3);
+}
+
+/* Which node is next, of the one that there is. */
+static void interleave_setup(void)
+{
+	set_policy(MPOL_INTERLEAVE, 1);
+	/* Memory without a policy of its own goes by that of the task. */
+	mem = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	cr_pattern(mem, PAGES * page_size, 6);
+}
+
+static void interleave_check(enum cr_phase phase)
+{
+	int node = -1;
+
+	check_policy(MPOL_INTERLEAVE, 1);
+	CHECK_EQ(syscall(SYS_get_mempolicy, &node, NULL, 0UL, NULL,
+			 (unsigned long)MPOL_F_NODE), 0);
+	CHECK_EQ(node, 0);
+	CHECK_PATTERN(mem, PAGES * page_size, 6);
+}
+
+/* Each task has its own policy, or none: a child, and a thread of it. */
+struct told {
+	int asked, answered[2], ready[2];
+	int mode[2];
+	unsigned long nodes[2];
+};
+
+static struct told *told;
+
+static void answer(int i)
+{
+	cr_set(&told->ready[i], 1);
+	for (;;) {
+		int n = cr_get(&told->asked);
+
+		if (n != cr_get(&told->answered[i])) {
+			get_policy(&told->mode[i], &told->nodes[i]);
+			cr_set(&told->answered[i], n);
+		}
+		cr_msleep(2);
+	}
+}
+
+static void *with_none(void *arg)
+{
+	set_policy(MPOL_DEFAULT, 0);
+	answer(1);
+	return NULL;
+}
+
+static void with_another(void *arg)
+{
+	pthread_t id;
+
+	set_policy(MPOL_PREFERRED, 1);
+	NEED(!pthread_create(&id, NULL, with_none, NULL));
+	answer(0);
+}
+
+static void tasks_setup(void)
+{
+	told = cr_shared(sizeof(*told));
+	set_policy(MPOL_LOCAL, 0);
+	cr_fork(with_another, NULL);
+	NEED(cr_await(&told->ready[0], 1) && cr_await(&told->ready[1], 1));
+}
+
+static void tasks_check(enum cr_phase phase)
+{
+	check_policy(MPOL_LOCAL, 0);
+	cr_set(&told->asked, told->asked + 1);
+	cr_await(&told->answered[0], told->asked);
+	cr_await(&told->answered[1], told->asked);
+	CHECK_EQ(told->mode[0], MPOL_PREFERRED);
+	CHECK_EQ(told->nodes[0], 1);
+	CHECK_EQ(told->mode[1], MPOL_DEFAULT);
+	CHECK_EQ(told->nodes[1], 0);
+}
+
+/* What the restarter has does not pass to those that it restarts. */
+static void others_check(enum cr_phase phase)
+{
+	check_policy(MPOL_DEFAULT, 0);
+}
+
+static void others_setup(void)
+{
+}
+
+static void others_drive(struct cr_run *run)
+{
+	unsigned long first_node = 1;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", 0) || !cr_kill(run))
+		return;
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &first_node, 64UL)) {
+		cr_skipped(run, "no NUMA policies");
+		return;
+	}
+	if (cr_restart(run, "image", 0))
+		cr_check(run, CR_AGAIN);
+	syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0UL);
+}
+
 static const struct cr_scenario scenarios[] = {
 	{ "numa.private", CR_ANY, private_setup, private_check },
 	{ "numa.shared", CR_TREE, shared_setup, shared_check },
 	{ "numa.memfd", CR_ANY, memfd_setup, memfd_check },
 	{ "numa.sysv", CR_CONTAINER, sysv_setup, sysv_check },
+	{ "numa.task", CR_ANY, task_setup, task_check },
+	{ "numa.interleave", CR_ANY, interleave_setup, interleave_check },
+	{ "numa.tasks", CR_TREE, tasks_setup, tasks_check },
+	{ "numa.restarter", CR_TREE, others_setup, others_check,
+	  .drive = others_drive },
 };
 
 int main(int argc, char **argv)

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
-#include <linux/mempolicy.h>
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <mqueue.h>
@@ -287,55 +286,6 @@ static void keyring_check(enum cr_phase phase)
 		      KEY_SPEC_SESSION_KEYRING, 0) > 0);
 }
 
-/* A NUMA policy: node 0 is there always. */
-static unsigned long first_node = 1;
-
-static void task_policy_setup(void)
-{
-	if (syscall(SYS_set_mempolicy, MPOL_BIND, &first_node, 64UL))
-		cr_skip("no NUMA policies");
-}
-
-static void policy_check(enum cr_phase phase)
-{
-	int mode = -1;
-
-	CHECK_EQ(syscall(SYS_get_mempolicy, &mode, NULL, 0UL, NULL, 0UL), 0);
-	CHECK_EQ(mode, MPOL_BIND);
-}
-
-/* Utilization clamps: struct sched_attr in its second version. */
-struct clamped {
-	__u32 size, policy;
-	__u64 flags;
-	__s32 nice;
-	__u32 priority;
-	__u64 runtime, deadline, period;
-	__u32 util_min, util_max;
-};
-
-static void clamps_setup(void)
-{
-	struct clamped attr = {
-		.size = sizeof(attr),
-		.flags = 0x08 | 0x10 | 0x20 | 0x40, /* keep all, clamp both */
-		.util_min = 10,
-		.util_max = 500,
-	};
-
-	if (syscall(SYS_sched_setattr, 0, &attr, 0))
-		cr_skip("no utilization clamps");
-}
-
-static void clamps_check(enum cr_phase phase)
-{
-	struct clamped attr = {};
-
-	CHECK_EQ(syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0), 0);
-	CHECK_EQ(attr.util_min, 10);
-	CHECK_EQ(attr.util_max, 500);
-}
-
 /* What has been done to a task, or by it */
 static void pause_child(void *arg)
 {
@@ -568,9 +518,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("perf_mapping", perf_mapping_setup, mapping_check, "perf"),
 	REFUSED("secret_memory", secret_setup, secret_check, "secret"),
 	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
-	REFUSED("task_policy", task_policy_setup, policy_check,
-		"NUMA memory policy"),
-	REFUSED("clamps", clamps_setup, clamps_check, "utilization clamps"),
 	REFUSED("session_keyring", session_keyring_setup, keyring_check,
 		"session keyring of its own"),
 	REFUSED("process_keyring", process_keyring_setup, keyring_check,
