@@ -217,6 +217,13 @@ void checkpoint_share_autogroup(struct task_struct *p);
 #define JOBCTL_TRAP_SIGNAL_BIT	28
 #define JOBCTL_TRAP_SIGNAL	BIT(JOBCTL_TRAP_SIGNAL_BIT)
 
+/*
+ * security/yama/yama_lsm.c, with CONFIG_SECURITY_YAMA: whether the process of
+ * @task has allowed somebody to trace it. @tracer tells tasks apart and must not
+ * be followed; 0 stands for any task.
+ */
+bool checkpoint_yama_ptracer(struct task_struct *task, unsigned long *tracer);
+
 /* kernel/signal.c: see there */
 int checkpoint_ptrace_stop(unsigned long message, kernel_siginfo_t *info);
 int checkpoint_signal_stop(void);

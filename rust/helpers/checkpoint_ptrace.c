@@ -5,6 +5,24 @@
 #include <linux/entry-common.h>
 #include <linux/ptrace.h>
 
+/* prctl(PR_SET_PTRACER): see checkpoint_yama_ptracer(). */
+__rust_helper bool
+rust_helper_checkpoint_get_ptracer(struct task_struct *task,
+				   unsigned long *tracer)
+{
+#ifdef CONFIG_SECURITY_YAMA
+	return checkpoint_yama_ptracer(task, tracer);
+#else
+	return false;
+#endif
+}
+
+/* -ENOSYS if nobody cares. */
+__rust_helper int rust_helper_checkpoint_set_ptracer(unsigned long tracer)
+{
+	return security_task_prctl(PR_SET_PTRACER, tracer, 0, 0, 0);
+}
+
 /* Which stop a task is in, or -1 for one that is not known. */
 static inline int checkpoint_stop_kind(struct task_struct *task)
 {

@@ -95,8 +95,10 @@ record! {
         pub autogroup: i32,
         /// Its nice value.
         pub autogroup_nice: i32,
+        /// prctl(PR_SET_PTRACER): the task that may trace the process (its tid), -1 for any, or 0.
+        pub ptracer: i32,
         /// Zero.
-        pub reserved2: u64,
+        pub reserved2: u32,
     }
 }
 

@@ -67,6 +67,23 @@ pub(crate) fn get(task: &Frozen) -> Option<Traced> {
     })
 }
 
+/// Whom the process of a task has allowed to trace it (PR_SET_PTRACER): `None` for nobody, else the
+/// address of a task, which only tells tasks apart, or 0 for any.
+pub(crate) fn ptracer(task: &Task) -> Option<usize> {
+    let mut tracer = 0;
+
+    // SAFETY: The task is referenced; the helper follows no other.
+    unsafe { bindings::checkpoint_get_ptracer(task.as_ptr(), &raw mut tracer) }
+        .then_some(tracer)
+}
+
+/// Has the running process allow a task to trace it, by its pid; -1 is any, and 0 none any more
+/// (PR_SET_PTRACER). `ENOSYS`: nobody asks for that here. `EINVAL`: there is no such task.
+pub(crate) fn set_ptracer(tracer: i32) -> Result {
+    // SAFETY: The function looks for the pid, and works on the running process.
+    to_result(unsafe { bindings::checkpoint_set_ptracer(tracer as isize as usize) })
+}
+
 /// Whether the task traces others and is traced itself.
 pub(crate) fn nests(task: &Task) -> bool {
     // SAFETY: The task is referenced; the helper looks at single words.

@@ -4,7 +4,7 @@
 //!
 //! Kept: pids, parent, session and process group, exit signal, resource limits, oom_score_adj,
 //! child subreaper, the controlling terminal; that it is stopped by a signal, and what of that and
-//! of SIGCONT its parent can wait for.
+//! of SIGCONT its parent can wait for; who may trace it (PR_SET_PTRACER).
 
 use crate::error::Result;
 use crate::format::file::Pty;
@@ -19,6 +19,7 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::freeze::Frozen;
+use crate::sys::ns::PidNs;
 use crate::tree::Tree;
 use kernel::prelude::*;
 use kernel::task::Task;
@@ -77,6 +78,7 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<
         rlimits: process.rlimits,
         autogroup,
         autogroup_nice,
+        ptracer: ptracer(saver, task, tree)?,
         reserved2: 0,
     };
     let number = saver.out.object(&state, &[])?;
@@ -106,6 +108,27 @@ fn autogroup(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result<(i32, 
         .autogroups
         .try_create_and_insert(key, first, GFP_KERNEL)?;
     Ok((first, nice))
+}
+
+/// The task that may trace the process (PR_SET_PTRACER): -1 for any, 0 for none.
+fn ptracer(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<i32> {
+    let key = match sys::ptrace::ptracer(task) {
+        None => return Ok(0),
+        Some(0) => return Ok(-1),
+        Some(key) => key,
+    };
+    let inside = tree
+        .tasks()
+        .iter()
+        .map(|member| member.task())
+        .find(|task| task.as_ptr() as usize == key);
+
+    match inside {
+        Some(tracer) => Ok(sys::task::pid_in(&tracer, &saver.ns)),
+        None => Err(saver.refuse(fmt!(
+            "lets a process outside of the tree trace it (PR_SET_PTRACER)"
+        ))),
+    }
 }
 
 /// The thread of the tree that is the parent; 0 for the root.
@@ -157,6 +180,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<forma
         || !(state.tty.is_none() || kind_of(state.tty) == Some(Pty::KIND))
         || state.autogroup < 0
         || !(-20..=19).contains(&state.autogroup_nice)
+        || state.ptracer < -1
         || state.reserved2 != 0
         || !tail.is_empty()
     {
@@ -185,6 +209,7 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
         autogroup,
         // For `prepare`.
         autogroup_nice: _,
+        ptracer,
         reserved2: _,
     } = state;
 
@@ -197,7 +222,26 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
         }
     }
     sys::process::set_oom_score_adj(oom_score_adj, oom_score_adj_min)?;
-    Ok(())
+    set_ptracer(restart, number, ptracer)
+}
+
+/// Sets who may trace the running process, a task of the tree. By now all of them are there.
+fn set_ptracer(restart: &Restart, number: ObjRef, tracer: i32) -> Result {
+    let tracer = if tracer > 0 {
+        let ns = PidNs::current()?;
+
+        sys::task::pid_in(&*restart.task_of(tracer)?, &ns)
+    } else {
+        tracer
+    };
+
+    match sys::ptrace::set_ptracer(tracer) {
+        Err(errno) if tracer != 0 || errno != ENOSYS => Err(restart.log.error(
+            errno,
+            fmt!("object {}: its tracer (PR_SET_PTRACER)", number.0),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Sets what the children of the running process get to know of it when they are made.

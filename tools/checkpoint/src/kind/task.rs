@@ -92,6 +92,9 @@ impl Kind for Process {
         if self.tgid <= 0 || self.pgid < 0 || self.sid < 0 || self.parent < 0 {
             return Err("a process id is impossible".into());
         }
+        if self.ptracer < -1 {
+            return Err(format!("the tracer {} is impossible", self.ptracer));
+        }
         let known = task::PROCESS_SUBREAPER
             | task::PROCESS_EXECED
             | task::PROCESS_STOPPED

@@ -3,7 +3,6 @@
  * Core dumps of programs that have been restarted: core(5). Where they go is
  * the same for the whole machine, so it is set for a moment only.
  */
-#include <elf.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,17 +11,18 @@
 #include <sys/resource.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <linux/elf.h>
 
 #include "cr.h"
 
 #if __SIZEOF_POINTER__ == 8
-typedef Elf64_Ehdr elf_header;
-typedef Elf64_Phdr elf_segment;
-#define CLASS	ELFCLASS64
+#define elf_header	elf64_hdr
+#define elf_segment	elf64_phdr
+#define CLASS		ELFCLASS64
 #else
-typedef Elf32_Ehdr elf_header;
-typedef Elf32_Phdr elf_segment;
-#define CLASS	ELFCLASS32
+#define elf_header	elf32_hdr
+#define elf_segment	elf32_phdr
+#define CLASS		ELFCLASS32
 #endif
 
 #define PATTERN	"/proc/sys/kernel/core_pattern"
@@ -43,8 +43,8 @@ static pid_t crasher;
 /* What was found in a core. */
 struct core {
 	int fd;
-	elf_header header;
-	elf_segment *segments;
+	struct elf_header header;
+	struct elf_segment *segments;
 	elf_gregset_t regs;
 	int threads;
 	bool fault;
@@ -69,7 +69,7 @@ static __noreturn void fault(void)
 	asm volatile("movl $1f, %0\n1:\tmovl $1, 0"
 		     : "=m" (crash->at) : "S" (WORD) : "memory");
 #else
-	*(volatile int *)0 = 1;
+	raise(SIGSEGV);
 #endif
 	_exit(1);
 }
@@ -90,7 +90,7 @@ static void core_path(char *buf, size_t size, pid_t pid)
 }
 
 /* The notes of a core: a status for each thread, that which crashed first. */
-static void read_notes(struct core *core, const elf_segment *segment)
+static void read_notes(struct core *core, const struct elf_segment *segment)
 {
 	char *notes = malloc(segment->p_filesz), *p = notes;
 	const struct elf_prstatus *status;
@@ -98,8 +98,8 @@ static void read_notes(struct core *core, const elf_segment *segment)
 	NEED(notes);
 	CHECK_EQ(pread(core->fd, notes, segment->p_filesz, segment->p_offset),
 		 segment->p_filesz);
-	while (p + sizeof(Elf32_Nhdr) <= notes + segment->p_filesz) {
-		const Elf32_Nhdr *note = (void *)p;
+	while (p + sizeof(struct elf32_note) <= notes + segment->p_filesz) {
+		const struct elf32_note *note = (void *)p;
 		char *desc = p + sizeof(*note) + (note->n_namesz + 3) / 4 * 4;
 
 		if (note->n_type == NT_PRSTATUS &&
@@ -136,7 +136,7 @@ static void check_content(const struct core *core)
 	int i;
 
 	for (i = 0; i < core->header.e_phnum; i++) {
-		const elf_segment *s = &core->segments[i];
+		const struct elf_segment *s = &core->segments[i];
 
 		if (s->p_type != PT_LOAD || at < s->p_vaddr ||
 		    at + sizeof(got) > s->p_vaddr + s->p_filesz)

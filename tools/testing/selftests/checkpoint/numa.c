@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * NUMA policies of mappings and of shared memory, mbind(2), and of tasks,
- * set_mempolicy(2). One node is enough for all of them. Where policies start and end shows in the mappings, too,
- * which are compared for every test.
+ * set_mempolicy(2). One node is enough for all of them. Where policies start and
+ * end shows in the mappings, too, which are compared for every test.
  */
 #include <linux/mempolicy.h>
 #include <pthread.h>
