@@ -3,7 +3,7 @@
 //! Open files, descriptor tables, and where paths start.
 //!
 //! Kept: everything that [`KINDS`] lists; which descriptors, tables and processes share what.
-//! Not kept, and refused: files of any other kind, file locks and leases, F_SETOWN, O_ASYNC,
+//! Not kept, and refused: files of any other kind, leases, F_SETOWN, O_ASYNC,
 //! working directories without a name.
 //!
 //! A kind of file is one file of this folder and one row of the table.
@@ -12,6 +12,8 @@
 mod eventfd;
 #[path = "checkpoint/eventpoll.rs"]
 pub(crate) mod eventpoll;
+#[path = "checkpoint/lock.rs"]
+pub(crate) mod lock;
 #[path = "checkpoint/path.rs"]
 pub(crate) mod path;
 #[path = "checkpoint/pidfd.rs"]
@@ -138,6 +140,15 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Optio
                 sighand if sighand.is_none() => Ok(None),
                 sighand => Ok(Some(sighand)),
             }
+        }
+        format::FileLock::KIND => {
+            let table = lock::check(record, kind_of)?;
+
+            return if record.object.is_none() {
+                Ok((!table.is_none()).then_some(table))
+            } else {
+                Err(EINVAL.into())
+            };
         }
         format::TimerFile::KIND => timerfd::check(record).map(|()| true),
         format::PidFile::KIND => pidfd::check(record, kind_of).map(|()| true),

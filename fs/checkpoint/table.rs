@@ -35,7 +35,9 @@ pub(crate) fn save_files(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef>
     }
     let mut fds = KVVec::new();
 
-    for descriptor in &files.descriptors()? {
+    let descriptors = files.descriptors()?;
+
+    for descriptor in &descriptors {
         fds.push(
             Fd {
                 fd: descriptor.fd,
@@ -53,6 +55,7 @@ pub(crate) fn save_files(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef>
     let number = saver.out.object(&state, &[fds.as_slice().as_bytes()])?;
 
     saver.objects.insert(Class::Files, files.key(), number)?;
+    super::lock::save(saver, (&files, number), &descriptors)?;
     saver.tables.push(files, GFP_KERNEL)?;
     Ok(number)
 }
@@ -122,7 +125,9 @@ pub(crate) fn restore_files(restart: &Restart, number: ObjRef) -> Result {
 
     // The highest comes first, so that the table grows at most once: it waits for a grace period
     // of RCU whenever it does.
-    for fd in image::all::<Fd>(tail, count)?.iter().rev() {
+    let descriptors = image::all::<Fd>(tail, count)?;
+
+    for fd in descriptors.iter().rev() {
         let file = restart.file(fd.file)?;
 
         // What makes a file may pass through a descriptor of this table: it is done by now, and
@@ -133,7 +138,7 @@ pub(crate) fn restore_files(restart: &Restart, number: ObjRef) -> Result {
                 .error(errno, fmt!("object {}: descriptor {}", number.0, fd.fd))
         })?;
     }
-    Ok(())
+    super::lock::restore(restart, number, &descriptors)
 }
 
 /// Sets working directory, root and umask of the running task.

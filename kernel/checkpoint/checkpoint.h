@@ -311,6 +311,28 @@ struct checkpoint_origin {
 	u32 object;
 };
 
+#define CHECKPOINT_LOCK_FLOCK	1
+#define CHECKPOINT_LOCK_POSIX	2
+#define CHECKPOINT_LOCK_OFD	3
+
+/**
+ * struct checkpoint_file_lock - a lock of a file
+ * @owner: as in struct file_lock_core; an identity only
+ * @start: first byte
+ * @end: last byte; OFFSET_MAX for all that there may be
+ * @how: CHECKPOINT_LOCK_*
+ * @pid: of the process that has taken it
+ * @write: whether it is exclusive
+ */
+struct checkpoint_file_lock {
+	void *owner;
+	s64 start;
+	s64 end;
+	u32 how;
+	s32 pid;
+	bool write;
+};
+
 /* kernel/checkpoint/track.c */
 struct mm_struct *checkpoint_track_get(const struct mm_struct *mm,
 				       struct checkpoint_origin *origin);

@@ -305,6 +305,11 @@ impl Restart {
     }
 
     /// The record of the root of the tree.
+    /// The pid namespace in which the image names tasks.
+    pub(crate) fn pid_ns(&self) -> Result<PidNs> {
+        Ok(PidNs::of(&*self.task(0)?)?)
+    }
+
     fn root_task(&self) -> Result<ObjRef> {
         Ok(self.plan.tasks.first().ok_or(EINVAL)?.number)
     }
@@ -401,6 +406,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     finish_files(restart)?;
     task::namespace::finish(restart, &*restart.task(0)?, restart.root_task()?)?;
     fs::eventpoll::restore_items(restart)?;
+    fs::lock::restore_rest(restart)?;
     task::share_io(restart)?;
     if !restart.is_caller() {
         set_usage(restart)?;
@@ -703,7 +709,7 @@ fn restore_pending(restart: &Restart, plan: &TaskPlan) -> Result {
 
 /// Puts every process into its session and its process group.
 fn set_sessions(restart: &Restart) -> Result {
-    let ns = PidNs::of(&*restart.task(0)?)?;
+    let ns = restart.pid_ns()?;
     let mut made = RBTree::<i32, ()>::new();
 
     for (index, plan) in restart.plan.tasks.iter().enumerate() {

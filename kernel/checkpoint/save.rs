@@ -105,6 +105,8 @@ pub(crate) struct Saver<'a> {
     pub(crate) epolls: KVVec<(FileRef, ObjRef)>,
     /// The [`sys::file::key`] of each signalfd so far.
     pub(crate) signalfds: KVVec<usize>,
+    /// Open files with locks, and the table that was saved last of those that have them.
+    pub(crate) locked: RBTree<usize, ObjRef>,
     /// Memory whose pages are to be written.
     pub(crate) pages: mm::Pages,
     /// The task that is being saved, for the log.
@@ -425,6 +427,7 @@ fn collect(
         io_contexts: RBTree::new(),
         epolls: KVVec::new(),
         signalfds: KVVec::new(),
+        locked: RBTree::new(),
         pages: mm::Pages::new(),
         who: tree::describe(root)?,
     };
@@ -437,6 +440,7 @@ fn collect(
     let tasks = task::save_all(&mut saver, tree)?;
 
     fs::eventpoll::save_items(&mut saver)?;
+    fs::lock::save_rest(&mut saver)?;
     if mode == header::MODE_CONTAINER {
         fs::check_leaks(&saver)?;
         ipc::check_leaks(&saver)?;

@@ -10,6 +10,7 @@
 #include "checkpoint_fs.c"
 #include "checkpoint_ipc.c"
 #include "checkpoint_jobctl.c"
+#include "checkpoint_locks.c"
 #include "checkpoint_mm.c"
 #include "checkpoint_pidfd.c"
 #include "checkpoint_posix_timer.c"

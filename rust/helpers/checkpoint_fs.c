@@ -38,27 +38,17 @@ __rust_helper bool rust_helper_checkpoint_file_has_owner(struct file *file)
 	return owner && READ_ONCE(owner->pid);
 }
 
-static inline bool checkpoint_lock_of(struct list_head *locks, struct file *file)
-{
-	struct file_lock_core *lock;
-
-	list_for_each_entry(lock, locks, flc_list)
-		if (lock->flc_file == file)
-			return true;
-	return false;
-}
-
-__rust_helper bool rust_helper_checkpoint_file_has_locks(struct file *file)
+__rust_helper bool rust_helper_checkpoint_file_has_lease(struct file *file)
 {
 	struct file_lock_context *ctx = locks_inode_context(file_inode(file));
-	bool found;
+	struct file_lock_core *lease;
+	bool found = false;
 
 	if (!ctx)
 		return false;
 	spin_lock(&ctx->flc_lock);
-	found = checkpoint_lock_of(&ctx->flc_flock, file) ||
-		checkpoint_lock_of(&ctx->flc_posix, file) ||
-		checkpoint_lock_of(&ctx->flc_lease, file);
+	list_for_each_entry(lease, &ctx->flc_lease, flc_list)
+		found |= lease->flc_file == file;
 	spin_unlock(&ctx->flc_lock);
 	return found;
 }

@@ -211,6 +211,36 @@ record! {
     }
 }
 
+/// [`FileLock::how`]: flock(2); it belongs to the open file.
+pub const LOCK_FLOCK: u32 = 1;
+/// [`FileLock::how`]: fcntl(F_SETLK); it belongs to the table.
+pub const LOCK_POSIX: u32 = 2;
+/// [`FileLock::how`]: fcntl(F_OFD_SETLK); it belongs to the open file.
+pub const LOCK_OFD: u32 = 3;
+
+record! {
+    /// A lock of a file.
+    pub struct FileLock: kind 0x76, version 1, size 40 {
+        /// The [`Files`] with which it is taken: that it belongs to, or the first that has the file;
+        /// none if the file has no descriptor.
+        pub table: ObjRef,
+        /// The open file.
+        pub file: ObjRef,
+        /// `LOCK_*`.
+        pub how: u32,
+        /// 1: exclusive. 0: shared.
+        pub write: u32,
+        /// The first byte.
+        pub start: i64,
+        /// The last byte; `i64::MAX` for all that there may be.
+        pub end: i64,
+        /// The process that has taken it, as the root of the tree sees it; 0 if it sees none.
+        pub pid: i32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
 /// [`TtyFile::end`]: /dev/ptmx.
 pub const TTY_MASTER: u32 = 1;
 /// [`TtyFile::end`]: /dev/pts/N.

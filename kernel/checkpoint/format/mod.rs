@@ -82,7 +82,7 @@ macro_rules! for_each_record {
             file::Files, file::Fs, file::PathFile, file::PipeFile, file::Pipe,
             file::EventFile, file::EpollFile, file::EpollItem, file::TtyFile, file::Pty,
             file::TimerFile, file::SignalFile, file::PidFile,
-            file::Unnamed, file::UnnamedFile,
+            file::Unnamed, file::UnnamedFile, file::FileLock,
         }
     };
 }

@@ -91,8 +91,8 @@ pub(crate) fn refused(file: &File) -> Option<&'static str> {
     unsafe {
         if bindings::checkpoint_file_has_owner(file.as_ptr()) {
             Some("sends signals to an owner (F_SETOWN)")
-        } else if bindings::checkpoint_file_has_locks(file.as_ptr()) {
-            Some("holds a file lock or a lease")
+        } else if bindings::checkpoint_file_has_lease(file.as_ptr()) {
+            Some("holds a lease (F_SETLEASE)")
         } else if file.flags() & bindings::FASYNC != 0 {
             Some("sends signals when it is ready (O_ASYNC)")
         } else {

@@ -14,7 +14,6 @@ pub(crate) mod attributes;
 pub(crate) mod cgroup;
 pub(crate) mod clone;
 pub(crate) mod crc;
-pub(crate) mod hash;
 pub(crate) mod cred;
 #[expect(unreachable_pub, reason = "C calls it")]
 mod entry;
@@ -24,6 +23,7 @@ pub(crate) mod fdtable;
 pub(crate) mod file;
 pub(crate) mod freeze;
 pub(crate) mod fs_struct;
+pub(crate) mod hash;
 pub(crate) mod hugetlb;
 #[cfg(CONFIG_X86)]
 pub(crate) mod ioport;
@@ -32,6 +32,7 @@ pub(crate) mod kept;
 pub(crate) mod lazy;
 #[cfg(CONFIG_X86)]
 pub(crate) mod ldt;
+pub(crate) mod lock;
 pub(crate) mod mempolicy;
 pub(crate) mod mm;
 pub(crate) mod ns;

@@ -234,7 +234,9 @@ impl<R: Read> Reader<R> {
                 let offset = data + index as u64 * chunk;
                 return Err(Problem::at(
                     offset,
-                    format!("page data, chunk {index}: its hash is {found:016x}, not {expected:016x}"),
+                    format!(
+                        "page data, chunk {index}: its hash is {found:016x}, not {expected:016x}"
+                    ),
                 )
                 .into());
             }

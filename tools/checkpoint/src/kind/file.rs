@@ -19,6 +19,7 @@ use crate::format::file::EpollFile;
 use crate::format::file::EpollItem;
 use crate::format::file::EventFile;
 use crate::format::file::Fd;
+use crate::format::file::FileLock;
 use crate::format::file::Files;
 use crate::format::file::Fs;
 use crate::format::file::PathFile;
@@ -218,6 +219,26 @@ impl Kind for EpollItem {
 
     fn check(&self) -> Result<()> {
         check_one_of("disarmed", self.disarmed, &[0, 1])
+    }
+}
+
+impl Kind for FileLock {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![
+            match self.how {
+                file::LOCK_POSIX => must("table", self.table, &[Files::KIND]),
+                _ => may("table", self.table, &[Files::KIND]),
+            },
+            must("file", self.file, OPEN_FILES),
+        ]
+    }
+
+    fn check(&self) -> Result<()> {
+        let known = [file::LOCK_FLOCK, file::LOCK_POSIX, file::LOCK_OFD];
+        check_one_of("how", self.how, &known)?;
+        check_one_of("write", self.write, &[0, 1])
     }
 }
 

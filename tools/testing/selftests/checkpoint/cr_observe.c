@@ -313,6 +313,17 @@ static void edit(const struct cr_facts *all, const char *file, char *line)
 		if (at)
 			*at = '\0';
 	}
+	if (!strcmp(file, "fdinfo") && !strncmp(line, "lock:", 5) &&
+	    all->container) {
+		/* Who has taken it, in the driver's namespace: the fifth word. */
+		at = strstr(line, " READ ");
+		if (!at)
+			at = strstr(line, " WRITE ");
+		at = at ? strchr(at + 1, ' ') : NULL;
+		end = at ? strchr(at + 1, ' ') : NULL;
+		if (end)
+			memmove(at, end, strlen(end) + 1);
+	}
 	if (!strcmp(file, "numa_maps")) {
 		/* Address and policy stand before which pages there are. */
 		at = strchr(line, ' ');

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/file.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -628,6 +629,27 @@ static void cgroup_drive(struct cr_run *run)
 	rmdir("/sys/fs/cgroup/cr.hostile");
 }
 
+/* Locks of all kinds. */
+static void locks_setup(void)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_start = 3, .l_len = 1 };
+	int fd = open(cr_path("locked"), O_RDWR | O_CREAT, 0600);
+
+	alone_setup();
+	NEED(fd >= 0 && !flock(fd, LOCK_EX) && !fcntl(fd, F_SETLK, &range));
+	range.l_start = 5;
+	NEED(!fcntl(fd, F_OFD_SETLK, &range));
+	fd = open(cr_path("mapped"), O_RDWR | O_CREAT, 0600);
+	NEED(fd >= 0 && !flock(fd, LOCK_SH));
+	NEED(mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+	close(fd);
+}
+
+static void locks_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x76);
+}
+
 static void traced_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x28);
@@ -913,6 +935,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = policy_drive },
 	{ "hostile.task_policy", CR_SUBTREE, task_policy_setup, alone_check,
 	  .drive = task_policy_drive },
+	{ "hostile.locks", CR_SUBTREE, locks_setup, alone_check,
+	  .drive = locks_drive },
 	{ "hostile.traced", CR_SUBTREE, traced_setup, traced_check,
 	  .drive = traced_drive },
 	{ "hostile.sharing", CR_SUBTREE, sharing_setup, alone_check,

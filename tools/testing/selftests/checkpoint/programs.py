@@ -137,6 +137,119 @@ def check_strace():
         and trace.count("+++ exited with 5 +++") == 1
     )
 
+def run_age():
+    """age, written in Go, which encrypts what comes through a pipe."""
+    subprocess.run(["age-keygen", "-o", "key"], check=True, stderr=subprocess.DEVNULL)
+    data = os.urandom(4 << 20)
+    note("data", data.hex())
+    public = subprocess.run(["age-keygen", "-y", "key"], check=True, stdout=subprocess.PIPE, text=True)
+    age = subprocess.Popen(
+        ["age", "-r", public.stdout.strip(), "-o", "secret"], stdin=subprocess.PIPE
+    )
+    # An odd number, so that a block is there in part.
+    age.stdin.write(data[:1234567])
+    age.stdin.flush()
+    note("ready")
+    await_file("go")
+    age.stdin.write(data[1234567:])
+    age.stdin.close()
+    note("result", str(age.wait()))
+    sys.exit(5)
+
+
+def check_age():
+    clear = subprocess.run(["age", "-d", "-i", "key", "secret"], stdout=subprocess.PIPE).stdout
+    return open("result").read() == "0" and clear.hex() == open("data").read()
+
+
+# A thread that works, the pool of libuv, and timers.
+NODE = """
+const fs = require("fs"), crypto = require("crypto"), { Worker } = require("worker_threads");
+const worker = new Worker(`
+    const { parentPort } = require("worker_threads"), crypto = require("crypto");
+    let value = Buffer.from([7]), steps = 0;
+    function work() {
+        for (let i = 0; i < 500; i++)
+            value = crypto.createHash("sha256").update(value).digest();
+        if (++steps == 10) parentPort.postMessage("ready");
+        if (steps < 30) setTimeout(work, 10);
+        else parentPort.once("message", () => parentPort.postMessage(value.toString("hex")));
+    }
+    work();`, { eval: true });
+const keys = [0, 0, 0, 0, 0, 0].map((_, i) => new Promise((resolve) =>
+    crypto.pbkdf2("secret" + i, "salt", 20000, 32, "sha256", (_, key) => resolve(key.toString("hex")))));
+worker.on("message", async (message) => {
+    if (message != "ready") {
+        fs.writeFileSync("part", [message, ...await Promise.all(keys)].join(" "));
+        fs.renameSync("part", "result");
+        process.exit(5);
+    }
+    fs.writeFileSync("ready", "");
+    const timer = setInterval(() => {
+        if (!fs.existsSync("go")) return;
+        clearInterval(timer);
+        worker.postMessage("go");
+    }, 20);
+});
+"""
+
+
+def allow_io_uring(yes):
+    with open("/proc/sys/kernel/io_uring_disabled", "w") as file:
+        file.write("0" if yes else "2")
+
+
+def run_node():
+    """node with a worker, work in its pool of threads, and a timer."""
+    # It can do without its rings, which cannot be saved.
+    allow_io_uring(False)
+    os.execvp("node", ["node", "-e", NODE])
+
+
+def check_node():
+    keys = [
+        hashlib.pbkdf2_hmac("sha256", b"secret%d" % number, b"salt", 20000).hex()
+        for number in range(6)
+    ]
+    return open("result").read().split() == [work(7), *keys]
+
+
+# Threads that compute and make garbage, in a virtual machine that compiles them meanwhile.
+JAVA = """
+var File = java.io.File, started = new java.util.concurrent.CountDownLatch(3);
+var results = [], threads = [];
+function work(seed) {
+    var digest = java.security.MessageDigest.getInstance("SHA-256");
+    var value = java.lang.reflect.Array.newInstance(java.lang.Byte.TYPE, 1);
+    value[0] = seed;
+    for (var step = 0; step < 30 * 500; step++) {
+        value = digest.digest(value);
+        if (step == 3000) started.countDown();
+    }
+    results[seed] = java.lang.String.format("%064x", new java.math.BigInteger(1, value));
+}
+[0, 1, 2].forEach(function (seed) { threads.push(spawn(work, [seed])); });
+started.await();
+new File("ready").createNewFile();
+while (!new File("go").exists()) java.lang.Thread.sleep(20);
+threads.forEach(function (thread) { thread.join(); });
+var out = new java.io.FileWriter("part");
+out.write(results.join(" "));
+out.close();
+new File("part").renameTo(new File("result"));
+quit(5);
+"""
+
+
+def run_java():
+    """OpenJDK with a program of several threads."""
+    note("program.js", JAVA)
+    os.execvp("java", ["java", "-jar", "/usr/share/java/js.jar", "program.js"])
+
+
+def check_java():
+    return open("result").read().split() == [work(seed) for seed in range(3)]
+
 
 def restarted(name):
     """Starts the program, saves and kills it, and restarts it to its end."""
@@ -162,10 +275,14 @@ def restarted(name):
         raise RuntimeError(f"it ended with {done.returncode}: {open('errors').read()}")
 
 
+# How each is run and checked, and what it needs.
 TESTS = {
-    "jobs": (run_jobs, check_jobs),
-    "pool": (run_pool, check_pool),
-    "strace": (run_strace, check_strace),
+    "jobs": (run_jobs, check_jobs, "bash"),
+    "pool": (run_pool, check_pool, "python3"),
+    "strace": (run_strace, check_strace, "strace"),
+    "age": (run_age, check_age, "age"),
+    "node": (run_node, check_node, "node"),
+    "java": (run_java, check_java, "rhino"),
 }
 
 
@@ -176,18 +293,21 @@ def main():
         return 4
     print(f"1..{len(TESTS)}")
     failed = 0
-    for number, (name, (_, check)) in enumerate(TESTS.items(), 1):
-        if name == "strace" and not shutil.which("strace"):
-            print(f"ok {number} program.{name} # SKIP there is no strace")
+    for number, (name, (_, check, needed)) in enumerate(TESTS.items(), 1):
+        if not shutil.which(needed):
+            print(f"ok {number} program.{name} # SKIP there is no {needed}")
             continue
         folder = tempfile.mkdtemp(prefix="cr-")
         os.chdir(folder)
         try:
             restarted(name)
             good = check()
+            if not good:
+                print(f"# it gives {open('result').read()[:1000]!r}")
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             print(f"# {error}")
             good = False
+        allow_io_uring(True)
         os.chdir("/")
         shutil.rmtree(folder)
         failed += not good

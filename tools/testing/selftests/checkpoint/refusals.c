@@ -13,7 +13,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/fanotify.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -144,48 +143,6 @@ static void deleted_cwd_check(enum cr_phase phase)
 
 	CHECK_EQ(stat(".", &st), 0);
 	CHECK_EQ(st.st_nlink, 0);
-}
-
-static void flock_setup(void)
-{
-	fd = make("locked");
-	NEED(!flock(fd, LOCK_EX));
-}
-
-static void flock_check(enum cr_phase phase)
-{
-	int n = open(cr_path("locked"), O_RDWR);
-
-	CHECK_EQ(flock(n, LOCK_EX | LOCK_NB), -1);
-	CHECK_EQ(errno, EWOULDBLOCK);
-	close(n);
-}
-
-static void posix_lock_setup(void)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_len = 3 };
-
-	fd = make("locked");
-	NEED(!fcntl(fd, F_SETLK, &lock));
-}
-
-static void posix_lock_check(enum cr_phase phase)
-{
-	struct flock lock = { .l_type = F_RDLCK };
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(fcntl(fd, F_GETLK, &lock) || lock.l_type != F_WRLCK ||
-		      lock.l_len != 3);
-	cr_reap(pid, 0);
-}
-
-static void ofd_lock_setup(void)
-{
-	struct flock lock = { .l_type = F_WRLCK };
-
-	fd = make("locked");
-	NEED(!fcntl(fd, F_OFD_SETLK, &lock));
 }
 
 static void lease_setup(void)
@@ -510,9 +467,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("unix_socket", unix_setup, fd_check, "socket"),
 	REFUSED("inet_socket", inet_setup, fd_check, "socket"),
 	REFUSED("deleted_cwd", deleted_cwd_setup, deleted_cwd_check, "/gone"),
-	REFUSED("flock", flock_setup, flock_check, "lock"),
-	REFUSED("posix_lock", posix_lock_setup, posix_lock_check, "lock"),
-	REFUSED("ofd_lock", ofd_lock_setup, fd_check, "lock"),
 	REFUSED("lease", lease_setup, lease_check, "lease"),
 	REFUSED("owner", owner_setup, owner_check, "F_SETOWN"),
 	REFUSED("perf_mapping", perf_mapping_setup, mapping_check, "perf"),
