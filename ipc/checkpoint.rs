@@ -114,6 +114,13 @@ pub(crate) struct Saved {
     segments: KVVec<(i32, u64)>,
 }
 
+impl Saved {
+    /// Whether there is an object in it.
+    pub(crate) fn has_objects(&self) -> bool {
+        self.ns.has_objects()
+    }
+}
+
 /// Saves an IPC namespace with all that is in it.
 pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let ns = ipc::IpcNs::of(task)?;

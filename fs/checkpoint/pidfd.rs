@@ -150,11 +150,12 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     } else {
         Some(restart.file(same)?)
     };
+    let ns = restart.pid_ns()?;
     let of = match &other {
         Some(other) => Of::Same(PidFd::new(other).ok_or(EINVAL)?),
         None if pid == 0 => Of::Nobody,
         // Nothing outside of the tree.
-        None if restart.has_pid(pid) => Of::Number(pid),
+        None if restart.has_pid(pid) => Of::Number(pid, &ns),
         None => return Err(EINVAL.into()),
     };
     let thread = if flags & format::PID_THREAD != 0 {

@@ -261,5 +261,7 @@ pub(crate) fn restore_ctty(restart: &Restart, pty: ObjRef, session: i32) -> Resu
     if ends.session != session {
         return Err(EINVAL.into());
     }
-    Ok(ends.slave.set_controlling(ends.foreground)?)
+    Ok(ends
+        .slave
+        .set_controlling(ends.foreground, &restart.pid_ns()?)?)
 }

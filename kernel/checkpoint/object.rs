@@ -23,6 +23,10 @@ pub(crate) enum Class {
     Sighand,
     /// `struct nsproxy`
     Namespaces,
+    /// `struct pid_namespace`
+    PidNs,
+    /// `struct pid_namespace` that a task has made for its children
+    PidNsForChildren,
     /// `struct mm_struct`
     Mm,
     /// `struct inode` of shared memory

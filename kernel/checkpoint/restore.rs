@@ -189,14 +189,21 @@ impl Restart {
         self.caller.is_some()
     }
 
-    /// The number of a task that the image calls `number`: that of the running one, if the caller
-    /// becomes it.
-    pub(crate) fn tid(&self, number: i32) -> i32 {
-        if self.is_caller() && self.plan.has_tid(number) {
-            sys::task::current_tgid()
-        } else {
-            number
+    /// The pid namespace in which the image names tasks.
+    pub(crate) fn pid_ns(&self) -> Result<PidNs> {
+        Ok(PidNs::of(&*self.task(0)?)?)
+    }
+
+    /// The number that the running task has for a task that the image calls `number`. It is its own
+    /// if the caller becomes that task.
+    pub(crate) fn tid(&self, number: i32) -> Result<i32> {
+        if !self.plan.has_tid(number) {
+            return Ok(number);
         }
+        if self.is_caller() {
+            return Ok(sys::task::current_tgid());
+        }
+        task::pids::seen_here(&*self.task_of(number)?)
     }
 
     /// The record of an object.
@@ -305,11 +312,6 @@ impl Restart {
     }
 
     /// The record of the root of the tree.
-    /// The pid namespace in which the image names tasks.
-    pub(crate) fn pid_ns(&self) -> Result<PidNs> {
-        Ok(PidNs::of(&*self.task(0)?)?)
-    }
-
     fn root_task(&self) -> Result<ObjRef> {
         Ok(self.plan.tasks.first().ok_or(EINVAL)?.number)
     }
@@ -429,6 +431,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
         return Ok(0);
     }
     start_timers(restart)?;
+    task::pids::restore_last_pids(restart)?;
     commit(restart, flags)?;
     if let Some(image) = later {
         image.start();
@@ -448,7 +451,14 @@ fn spawn(restart: &Arc<Restart>, index: usize) -> Result<i32> {
             | sys::clone::AUTOREAP
             | task::namespace::clone_flags(restart, state.namespaces)?
     } else {
-        sys::clone::VM | sys::clone::AUTOREAP
+        let creator = plan
+            .creator
+            .and_then(|creator| restart.plan.tasks.get(creator as usize))
+            .ok_or(EINVAL)?;
+
+        sys::clone::VM
+            | sys::clone::AUTOREAP
+            | task::pids::clone_flags(restart, creator.number, plan.number)?
     };
     let body = TaskBody {
         restart: restart.clone(),
@@ -456,13 +466,20 @@ fn spawn(restart: &Arc<Restart>, index: usize) -> Result<i32> {
         done: false,
     };
 
-    let pid = [plan.tid];
-    let pids = if restart.is_caller() { &[][..] } else { &pid };
+    let pids = if restart.is_caller() {
+        KVVec::new()
+    } else {
+        task::pids::numbers(restart, plan.number, plan.tid)?
+    };
+    let spawn = Spawn { flags, pids: &pids };
 
     restart.alive.fetch_add(1, Full);
-    sys::clone::spawn(&Spawn { flags, pids }, body).map_err(|(errno, mut body)| {
+    sys::clone::spawn(&spawn, body).map_err(|(errno, mut body)| {
         body.done = true;
-        let why = if errno == EEXIST {
+        let why = if flags & sys::clone::NEWPID != 0 && errno == EPERM {
+            "you may not make pid namespaces (CAP_SYS_ADMIN) or choose pids \
+             (CAP_CHECKPOINT_RESTORE)"
+        } else if errno == EEXIST {
             "the pid is taken"
         } else if errno == EPERM {
             "you may not choose pids (CAP_CHECKPOINT_RESTORE)"
@@ -660,10 +677,22 @@ fn make_handlers(restart: &Restart, plan: &TaskPlan) -> Result {
     }
 }
 
-/// Makes the threads and the children of the running task.
+/// Makes the threads and the children of the running task. Who unshares the pid namespace of its
+/// children can make neither threads nor others afterwards.
 fn make_tasks(restart: &Arc<Restart>, index: usize) -> Result {
+    let number = |index: usize| Ok::<_, Error>(restart.plan.tasks.get(index).ok_or(EINVAL)?.number);
+    let parent = number(index)?;
+
     for child in restart.plan.created_by(index) {
-        spawn(restart, child)?;
+        if !task::pids::is_later(restart, parent, number(child)?)? {
+            spawn(restart, child)?;
+        }
+    }
+    task::pids::unshare(restart, parent)?;
+    for child in restart.plan.created_by(index) {
+        if task::pids::is_later(restart, parent, number(child)?)? {
+            spawn(restart, child)?;
+        }
     }
     Ok(())
 }

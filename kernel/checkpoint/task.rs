@@ -18,6 +18,8 @@ pub(crate) mod cgroup;
 mod cred;
 #[path = "task/namespace.rs"]
 pub(crate) mod namespace;
+#[path = "task/pids.rs"]
+pub(crate) mod pids;
 #[path = "task/posix_timer.rs"]
 pub(crate) mod posix_timer;
 #[path = "task/process.rs"]
@@ -73,6 +75,7 @@ pub(crate) fn save_all(saver: &mut Saver<'_>, tree: &Tree) -> Result<u32> {
     }
     signal::check_sharing(saver, tree)?;
     attributes::check_sharing(saver, tree)?;
+    pids::check_sysv(saver, tree)?;
     Ok(u32::try_from(tree.tasks().len()).map_err(|_| E2BIG)?)
 }
 
@@ -159,6 +162,7 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     attributes::save(saver, task, number, filter)?;
     mm::mempolicy::save_task(saver, task, number)?;
     cgroup::save(saver, task, number)?;
+    pids::save(saver, task, number)?;
     restart_block::save(saver, task, number)?;
     usage::save(saver, task, number)?;
     if let Some(traced) = &traced {
@@ -199,8 +203,10 @@ fn vfork_result(saver: &Saver<'_>, task: &Frozen, tree: &Tree) -> Result<Option<
         ))
     })?;
 
+    let ns = sys::ns::PidNs::of(task)?;
+
     Ok(Some(u64::from(
-        sys::task::pid_in(child, &saver.ns).unsigned_abs(),
+        sys::task::pid_in(child, &ns).unsigned_abs(),
     )))
 }
 
@@ -236,6 +242,7 @@ fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree, has_threads: 
     let number = saver.out.object(&state, &[])?;
 
     cgroup::save(saver, &zombie, number)?;
+    pids::save(saver, &zombie, number)?;
     usage::save(saver, &zombie, number)?;
     usage::save_process(saver, &zombie, process)?;
     if let Some(traced) = &traced {

@@ -13,6 +13,7 @@
 #include "checkpoint_locks.c"
 #include "checkpoint_mm.c"
 #include "checkpoint_pidfd.c"
+#include "checkpoint_pidns.c"
 #include "checkpoint_posix_timer.c"
 #include "checkpoint_ptrace.c"
 #include "checkpoint_stream.c"

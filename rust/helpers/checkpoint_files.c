@@ -262,7 +262,8 @@ static inline bool checkpoint_group_is_of(struct pid *pgrp, struct pid *session)
  * it: a terminal sends signals there without asking who may.
  */
 __rust_helper int rust_helper_checkpoint_set_ctty(struct tty_struct *tty,
-						  pid_t foreground)
+						  pid_t foreground,
+						  struct pid_namespace *ns)
 {
 	struct pid *session, *pgrp;
 	struct tty_struct *old = NULL;
@@ -273,7 +274,7 @@ __rust_helper int rust_helper_checkpoint_set_ctty(struct tty_struct *tty,
 	spin_lock_irq(&current->sighand->siglock);
 	session = task_session(current);
 	if (session == task_tgid(current)) {
-		pgrp = find_vpid(foreground);
+		pgrp = find_pid_ns(foreground, ns);
 		if (!checkpoint_group_is_of(pgrp, session))
 			pgrp = session;
 

@@ -20,24 +20,27 @@ __rust_helper bool rust_helper_checkpoint_pidfd_names_group(struct file *file)
 }
 
 /*
- * A pidfd of the task with the number @nr, or of the one that @same refers to;
- * without either, of a task that is gone.
+ * A pidfd of the task with the number @nr in @ns, or of the one that @same
+ * refers to; without either, of a task that is gone.
  */
 __rust_helper struct file *
-rust_helper_checkpoint_pidfd_open(pid_t nr, struct file *same,
-				  unsigned int flags)
+rust_helper_checkpoint_pidfd_open(pid_t nr, struct pid_namespace *ns,
+				  struct file *same, unsigned int flags)
 {
 	bool make = !nr && !same;
 	struct file *file;
 	struct pid *pid;
 	int ret;
 
-	if (make)
+	if (make) {
 		pid = alloc_pid(task_active_pid_ns(current), NULL, 0);
-	else if (same)
+	} else if (same) {
 		pid = pidfd_pid(same);
-	else
-		pid = find_get_pid(nr);
+	} else {
+		rcu_read_lock();
+		pid = get_pid(find_pid_ns(nr, ns));
+		rcu_read_unlock();
+	}
 	if (IS_ERR_OR_NULL(pid))
 		return pid ? ERR_CAST(pid) : ERR_PTR(-ESRCH);
 	if (make || same)

@@ -138,12 +138,13 @@ record! {
 }
 
 record! {
-    /// The pid namespace of a container's init.
+    /// The pid namespace of a container's init, or one that is nested in that of the root.
     pub struct PidNs: kind 0x12, version 1, size 8 {
         /// The pid that was given out last.
         pub last_pid: i32,
-        /// Zero.
-        pub reserved: u32,
+        /// The one that it is nested in; none if that is the one of the root, or if it is that
+        /// itself.
+        pub parent: ObjRef,
     }
 }
 

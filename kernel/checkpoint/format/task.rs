@@ -225,6 +225,22 @@ record! {
 }
 
 record! {
+    /// The pid namespaces of a task, if one of them is not that of the root. The tail is its `count`
+    /// pids (`i32`), from the innermost namespace outwards; that in the namespace of the root is
+    /// [`Task::tid`].
+    pub struct Pids: kind 0x39, version 1, size 16 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// The [`super::namespace::PidNs`] that it is in, or none.
+        pub ns: ObjRef,
+        /// The [`super::namespace::PidNs`] that its children are going to be in, or none.
+        pub children: ObjRef,
+        /// How many pids the tail has.
+        pub count: u32,
+    }
+}
+
+record! {
     /// A register set of a task, as ptrace(PTRACE_GETREGSET) gives it; the tail is its bytes.
     pub struct Regset: kind 0x24, version 1, size 8 {
         /// The [`Task`].

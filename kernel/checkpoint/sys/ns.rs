@@ -27,6 +27,14 @@ impl Drop for PidNs {
     }
 }
 
+impl Clone for PidNs {
+    fn clone(&self) -> Self {
+        // SAFETY: The namespace is referenced; the new value owns another reference.
+        unsafe { bindings::get_pid_ns(self.0.as_ptr()) };
+        Self(self.0)
+    }
+}
+
 impl PidNs {
     /// The namespace that the task lives in (`task_active_pid_ns`). `ESRCH`: it has ended.
     pub(crate) fn of(task: &Task) -> Result<Self> {
@@ -41,6 +49,32 @@ impl PidNs {
         Self::of(&super::task::current())
     }
 
+    /// The namespace that the task's children are going to live in. `ESRCH`: it has ended.
+    pub(crate) fn for_children(task: &Task) -> Result<Self> {
+        // SAFETY: The task is referenced; the helper takes a reference under the task's lock.
+        let ns = unsafe { bindings::checkpoint_pidns_for_children(task.as_ptr()) };
+
+        NonNull::new(ns).map(Self).ok_or(ESRCH)
+    }
+
+    /// The namespace around this one.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        // SAFETY: The namespace is referenced, and holds a reference to its parent, which does not
+        // change; another one is taken, also of null, which stays null.
+        NonNull::new(unsafe { bindings::get_pid_ns((*self.0.as_ptr()).parent) }).map(Self)
+    }
+
+    /// Whether nobody has been in it so far.
+    pub(crate) fn is_new(&self) -> bool {
+        // SAFETY: The namespace is referenced.
+        unsafe { bindings::checkpoint_pidns_is_new(self.0.as_ptr()) }
+    }
+
+    /// The identity of the namespace.
+    pub(crate) fn key(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
     pub(super) fn as_ptr(&self) -> *mut bindings::pid_namespace {
         self.0.as_ptr()
     }
@@ -50,12 +84,12 @@ impl PidNs {
         self.0 == other.0
     }
 
-    /// The pid that was given out last.
+    /// The pid that was given out last, or 0.
     pub(crate) fn last_pid(&self) -> i32 {
         // SAFETY: The namespace is referenced; a racing read gives some recent pid.
         let next = unsafe { (*self.0.as_ptr()).idr.idr_next };
 
-        i32::try_from(next).unwrap_or(0).saturating_sub(1)
+        i32::try_from(next).unwrap_or(0).saturating_sub(1).max(0)
     }
 
     /// Sets the pid after which the next one is looked for, in a namespace of our own making.
@@ -65,6 +99,19 @@ impl PidNs {
             (*self.0.as_ptr()).idr.idr_next = u32::try_from(pid).unwrap_or(0).saturating_add(1);
         }
     }
+}
+
+/// Whether the process group or the session of a task has the pid of a leader that has been reaped,
+/// and was in a namespace below `ns`.
+pub(crate) fn outlives_leader(task: &Task, ns: &PidNs) -> bool {
+    // SAFETY: Both are referenced.
+    unsafe { bindings::checkpoint_pid_outlives(task.as_ptr(), ns.as_ptr()) }
+}
+
+/// Makes a pid namespace for the children of the running task, as unshare(2) does.
+pub(crate) fn unshare_pid() -> Result {
+    // SAFETY: The helper works on the running task.
+    to_result(unsafe { bindings::checkpoint_unshare_pid() })
 }
 
 /// A pid that no task has, as if its task had ended. Its number is free again when it is dropped.

@@ -83,8 +83,8 @@ impl<'a> PidFd<'a> {
 /// Whose pidfd [`open`] makes.
 pub(crate) enum Of<'a> {
     /// Of the task, or of the process group or session without a leader, that has the number in
-    /// the running task's pid namespace.
-    Number(i32),
+    /// the pid namespace.
+    Number(i32, &'a PidNs),
     /// Of the same as another pidfd.
     Same(PidFd<'a>),
     /// Of a task that is gone.
@@ -94,17 +94,19 @@ pub(crate) enum Of<'a> {
 /// Makes a pidfd, with the `O_*` flags of one. `ESRCH`: nobody has the number. `ENOENT`: it is of a
 /// thread that leads no process, and [`THREAD`] is not among the flags.
 pub(crate) fn open(of: Of<'_>, flags: u32) -> Result<FileRef> {
-    let (number, same) = match of {
-        Of::Number(number) => (number, core::ptr::null_mut()),
-        Of::Same(PidFd(file)) => (0, file.as_ptr()),
-        Of::Nobody => (0, core::ptr::null_mut()),
+    let null = core::ptr::null_mut();
+    let (number, ns, same) = match of {
+        Of::Number(number, ns) => (number, ns.as_ptr(), null),
+        Of::Same(PidFd(file)) => (0, core::ptr::null_mut(), file.as_ptr()),
+        Of::Nobody => (0, core::ptr::null_mut(), null),
     };
 
-    // SAFETY: What is handed over is a referenced pidfd or null; the function gives a new
-    // reference or an error pointer.
+    // SAFETY: What is handed over is a referenced pidfd or null, and a referenced namespace if there
+    // is a number; the function gives a new reference or an error pointer.
     unsafe {
         let file = file::from_raw(bindings::checkpoint_pidfd_open(
             number,
+            ns,
             same,
             flags & THREAD,
         ))?;

@@ -344,9 +344,9 @@ impl Tty {
     /// Makes it the controlling terminal of the running process, and of its session if the
     /// process leads it; then the group becomes the foreground, or that of the leader if there is
     /// no such group in the session. `EPERM`: it controls another session.
-    pub(crate) fn set_controlling(&self, foreground: i32) -> Result {
-        // SAFETY: The terminal is referenced; the helper takes the locks.
-        to_result(unsafe { bindings::checkpoint_set_ctty(self.as_ptr(), foreground) })
+    pub(crate) fn set_controlling(&self, foreground: i32, ns: &PidNs) -> Result {
+        // SAFETY: The terminal and the namespace are referenced; the helper takes the locks.
+        to_result(unsafe { bindings::checkpoint_set_ctty(self.as_ptr(), foreground, ns.as_ptr()) })
     }
 
     /// Permissions, owner and group of the name of a slave whose master is open.

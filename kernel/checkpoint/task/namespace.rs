@@ -59,7 +59,13 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
             "has another time namespace for its children, which is not supported"
         )));
     }
-    if proxy != inside || !sys::ns::PidNs::of(task)?.is(&saver.ns) {
+    // Pid namespaces are for `pids`.
+    let others = sys::ns::Proxy {
+        pid_for_children: inside.pid_for_children,
+        ..proxy
+    };
+
+    if others != inside {
         return Err(saver.refuse(fmt!(
             "is in other namespaces than the root of the tree, which is not supported"
         )));
@@ -81,7 +87,7 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let pid = if is_container {
         let state = PidNs {
             last_pid: saver.ns.last_pid(),
-            reserved: 0,
+            parent: ObjRef::NONE,
         };
 
         saver.out.object(&state, &[])?
@@ -141,7 +147,10 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
         PidNs::KIND => {
             let (state, tail) = record.parse::<PidNs>()?;
 
-            (state.reserved != 0 || state.last_pid < 0, tail)
+            let has_parent =
+                state.parent.is_none() || kind_of(state.parent) == Some(PidNs::KIND);
+
+            (!has_parent || state.last_pid < 0, tail)
         }
         TimeNs::KIND => {
             let (state, tail) = record.parse::<TimeNs>()?;
@@ -260,7 +269,7 @@ pub(crate) fn restore_last_pid(restart: &Restart, root: ObjRef) -> Result {
         let (ns, _) = restart.record::<PidNs>(state.pid)?;
         let PidNs {
             last_pid,
-            reserved: _,
+            parent: _,
         } = ns;
 
         sys::ns::PidNs::current()?.set_last_pid(last_pid);

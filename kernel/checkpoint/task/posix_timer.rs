@@ -286,8 +286,8 @@ fn make(restart: &Restart, process: ObjRef, alarms: bool) -> Result {
                 continue;
             }
             let wanted = Timer {
-                thread: restart.tid(timer.thread),
-                cpu: restart.tid(timer.cpu),
+                thread: restart.tid(timer.thread)?,
+                cpu: restart.tid(timer.cpu)?,
                 ..to_timer(timer)
             };
 

@@ -133,9 +133,13 @@ fn check_perm(perm: &IpcPerm, known: u32) -> Result<()> {
 impl Kind for PidNs {
     object!();
 
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("parent", self.parent, &[PidNs::KIND])]
+    }
+
     fn check(&self) -> Result<()> {
         match self.last_pid {
-            1.. => Ok(()),
+            0.. => Ok(()),
             pid => Err(format!("last_pid {pid} is impossible")),
         }
     }

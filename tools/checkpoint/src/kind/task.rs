@@ -20,6 +20,7 @@ use crate::format::file::Fs;
 use crate::format::file::Pty;
 use crate::format::memory::Mm;
 use crate::format::namespace::Namespaces;
+use crate::format::namespace::PidNs;
 use crate::format::task;
 use crate::format::task::Attributes;
 use crate::format::task::Cgroup;
@@ -27,6 +28,7 @@ use crate::format::task::Creds;
 use crate::format::task::IntervalTimers;
 use crate::format::task::IoPermissions;
 use crate::format::task::Peaks;
+use crate::format::task::Pids;
 use crate::format::task::PosixTimer;
 use crate::format::task::PosixTimers;
 use crate::format::task::Process;
@@ -378,6 +380,33 @@ impl Kind for Cgroup {
             (0, 0) => Err("it is the cgroup of the root".into()),
             _ => Ok(()),
         }
+    }
+}
+
+impl Kind for Pids {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![
+            must("task", self.task, &[Task::KIND]),
+            may("ns", self.ns, &[PidNs::KIND]),
+            may("children", self.children, &[PidNs::KIND]),
+        ]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let pids = tail.list::<i32>(self.count, "pids")?;
+        match pids.iter().find(|pid| **pid <= 0) {
+            Some(pid) => Err(format!("pid {pid} is impossible")),
+            None => Ok(vec![("pids", list(pids))]),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.ns.is_none() != (self.count == 0) {
+            return Err("it has no pids in its namespace, or some in none".into());
+        }
+        Ok(())
     }
 }
 

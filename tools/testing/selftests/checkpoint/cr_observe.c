@@ -137,7 +137,7 @@ struct cr_facts {
 
 static struct task {
 	pid_t tid;		/* as /proc has it */
-	int key;		/* as the innermost namespace has it */
+	int key;		/* as the namespace of the root has it */
 	int parent;
 	bool ended;
 } tasks[TASKS_MAX];
@@ -183,11 +183,25 @@ static ssize_t read_proc(pid_t tid, const char *name)
 	return cr_slurp(path, raw, sizeof(raw));
 }
 
-/* The number at the end of a line of /proc/PID/status. */
-static int last_number(const char *line)
+/* How many pid namespaces the root of the tree has a pid in. */
+static int depth;
+
+/* How many numbers a line has. */
+static int count_numbers(const char *at)
+{
+	int count = 0;
+
+	for (; *at && *at != '\n'; at++)
+		count += *at == '\t';
+	return count;
+}
+
+/* The number that the namespace of the root has, in a line of status. */
+static int number_of(const char *line)
 {
 	const char *from = raw, *found = NULL;
-	size_t len = strlen(line), end;
+	size_t len = strlen(line);
+	int i;
 
 	while (from) {
 		if (!strncmp(from, line, len))
@@ -197,10 +211,11 @@ static int last_number(const char *line)
 	}
 	if (!found)
 		return -1;
-	end = strcspn(found, "\n");
-	while (end && found[end - 1] != '\t' && found[end - 1] != ' ')
-		end--;
-	return atoi(found + end);
+	if (!depth)
+		depth = count_numbers(found);
+	for (i = 0; i < depth && found; i++)
+		found = strchr(found + 1, '\t');
+	return found ? atoi(found + 1) : -1;
 }
 
 static void find_tasks(pid_t pid, int parent)
@@ -218,7 +233,7 @@ static void find_tasks(pid_t pid, int parent)
 		task->tid = atoi(entry->d_name);
 		if (!task->tid || read_proc(task->tid, "status") < 0)
 			continue;
-		task->key = last_number("NSpid:");
+		task->key = number_of("NSpid:");
 		task->parent = parent;
 		task_count++;
 	}
@@ -284,12 +299,17 @@ static void number_autogroup(char *line)
 static void edit(const struct cr_facts *all, const char *file, char *line)
 {
 	char *at, *end;
+	int i;
 
 	if ((!strcmp(file, "status") || !strcmp(file, "fdinfo")) &&
 	    !strncmp(line, "NS", 2)) {
 		/* Numbers of outer namespaces are not kept. */
 		at = strchr(line, '\t');
-		end = strrchr(line, '\t');
+		end = at;
+		for (i = 1; end && i < depth; i++)
+			end = strchr(end + 1, '\t');
+		if (at && !end)
+			end = strrchr(line, '\t');
 		if (at && end != at)
 			memmove(at, end, strlen(end) + 1);
 	}
@@ -578,6 +598,7 @@ struct cr_facts *cr_observe(struct cr_run *run)
 	all->keeps_start = run->mode == CR_SUBTREE;
 	all->ticks = run->scenario->ticks;
 	task_count = 0;
+	depth = 0;
 	memset(autogroups, 0, sizeof(autogroups));
 	find_tasks(run->root, 0);
 	qsort(tasks, task_count, sizeof(*tasks), compare_tasks);

@@ -176,6 +176,38 @@ static void cgroup_setup(void)
 	cr_await(done, 1);
 }
 
+/* One in two pid namespaces, and one that has made one for its children. */
+static void stay(void *arg)
+{
+	for (;;)
+		pause();
+}
+
+static void nest(void *arg)
+{
+	pid_t pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+
+	NEED(pid >= 0);
+	if (!pid)
+		stay(NULL);
+	NEED(!unshare(CLONE_NEWPID));
+	cr_fork(stay, NULL);
+	cr_set(arg, 1);
+	stay(NULL);
+}
+
+static void nested_setup(void)
+{
+	int *done = cr_shared(sizeof(*done));
+	pid_t pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid < 0)
+		cr_skip("no pid namespaces");
+	if (!pid)
+		nest(done);
+	cr_await(done, 1);
+}
+
 static uint32_t crc32(const unsigned char *p, size_t len)
 {
 	static uint32_t table[256];
@@ -655,6 +687,16 @@ static void traced_drive(struct cr_run *run)
 	kind_drive(run, 0x28);
 }
 
+static void pids_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x39);
+}
+
+static void pid_namespaces_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x12);
+}
+
 static void clocks_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x14);
@@ -945,6 +987,10 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = attributes_drive },
 	{ "hostile.cgroup", CR_SUBTREE, cgroup_setup, alone_check,
 	  .drive = cgroup_drive },
+	{ "hostile.pids", CR_SUBTREE, nested_setup, alone_check,
+	  .drive = pids_drive },
+	{ "hostile.pid_namespaces", CR_CONTAINER, nested_setup, alone_check,
+	  .drive = pid_namespaces_drive },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
 	  .drive = clocks_drive },
 	{ "hostile.sysv", CR_CONTAINER, sysv_setup, sysv_check,
