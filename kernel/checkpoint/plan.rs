@@ -7,6 +7,7 @@
 //! tree. What is left to fail later is what depends on the machine: a file that is gone, a right
 //! that the caller lacks, a pid that is taken.
 
+use crate::error::Error;
 use crate::error::Result;
 use crate::format::file;
 use crate::format::header;
@@ -28,6 +29,7 @@ use crate::log::Log;
 use crate::mm;
 use crate::sys;
 use crate::sys::stream::InStream;
+use crate::task::namespace as ns;
 use crate::task::pids;
 use crate::task::pids::Place;
 use kernel::prelude::*;
@@ -59,8 +61,12 @@ pub(crate) struct TaskPlan {
     pub(crate) creator: Option<u32>,
     /// Its address space.
     pub(crate) mm: ObjRef,
-    /// Its namespaces, which are those of the root.
+    /// Its namespaces, which are those of the root but for that of UTS.
     pub(crate) namespaces: ObjRef,
+    /// Its UTS namespace, if that is another one.
+    pub(crate) uts: Option<ObjRef>,
+    /// Whether it makes that: the first does that refers to it.
+    pub(crate) owns_uts: bool,
     /// Whether it is the leader of its process.
     pub(crate) is_leader: bool,
     /// Whether it sets what its process has: the leader, or the first thread that has not ended.
@@ -223,6 +229,12 @@ impl Plan {
             log.error(
                 error.errno(),
                 fmt!("the image is not valid: its tasks cannot have NUMA policies like this"),
+            )
+        })?;
+        self.check_namespaces().map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image is not valid: its tasks cannot be in namespaces like this"),
             )
         })?;
         self.check_pids().map_err(|error| {
@@ -455,6 +467,44 @@ impl Plan {
 
             if policies > usize::from(!plan.is_zombie) {
                 return Err(EINVAL.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The namespaces of all tasks are those of the root, but for those of UTS.
+    fn check_namespaces(&mut self) -> Result {
+        let of = |plan: &TaskPlan| {
+            let record = self.object(plan.namespaces)?;
+
+            Ok::<_, Error>(record.parse::<namespace::Namespaces>()?.0)
+        };
+        let root = of(self.tasks.first().ok_or(EINVAL)?)?;
+        let mut owned = RBTree::<ObjRef, ()>::new();
+        let mut others = KVVec::<(usize, ObjRef, bool)>::new();
+
+        for (index, plan) in self.tasks.iter().enumerate() {
+            if plan.is_zombie {
+                continue;
+            }
+            let own = of(plan)?;
+
+            if !ns::fits(&root, &own) {
+                return Err(EINVAL.into());
+            }
+            if let Some(uts) = ns::own_uts(&root, &own) {
+                let is_first = owned.get(&uts).is_none();
+
+                if is_first {
+                    owned.try_create_and_insert(uts, (), GFP_KERNEL)?;
+                }
+                others.push((index, uts, is_first), GFP_KERNEL)?;
+            }
+        }
+        for (index, uts, is_first) in others {
+            if let Some(plan) = self.tasks.get_mut(index) {
+                plan.uts = Some(uts);
+                plan.owns_uts = is_first;
             }
         }
         Ok(())
@@ -930,13 +980,6 @@ impl Checker {
         }
         let joins_mm = self.joins(state.mm, index, creator, tasks);
 
-        if !is_zombie
-            && tasks
-                .first()
-                .is_some_and(|root| root.namespaces != state.namespaces)
-        {
-            return Err(EINVAL.into());
-        }
         let is_leader = self.leader.is_some_and(|(leader, _)| leader == index);
 
         if self.tids.get(&state.tid).is_some() {
@@ -975,6 +1018,8 @@ impl Checker {
                 owns_sighand,
                 mm: state.mm,
                 namespaces: state.namespaces,
+                uts: None,
+                owns_uts: false,
                 owns_files: self.is_first(state.files)?,
                 owns_fs: self.is_first(state.fs)?,
             },
@@ -1058,7 +1103,6 @@ impl Checker {
                 }
                 let shares = state.mm == first.mm
                     && state.sighand == first.sighand
-                    && state.namespaces == first.namespaces
                     && state.flags & task::TASK_ZOMBIE == 0;
 
                 return shares.then_some(Some(leader)).ok_or(EINVAL.into());

@@ -677,6 +677,24 @@ fn make_handlers(restart: &Restart, plan: &TaskPlan) -> Result {
     }
 }
 
+/// Makes the UTS namespace of the running task, or takes over that which another one has made. By
+/// now all tasks are there, and have that of the root.
+fn set_uts(restart: &Restart, plan: &TaskPlan) -> Result {
+    let Some(number) = plan.uts else {
+        return Ok(());
+    };
+    let built = restart.shared(number, plan.owns_uts, || {
+        task::namespace::make_uts(restart, number)?;
+        Ok(Built::Uts(sys::task::current()))
+    })?;
+
+    match built {
+        Built::Uts(_) if plan.owns_uts => Ok(()),
+        Built::Uts(owner) => task::namespace::join_uts(restart, number, &owner),
+        _ => Err(EINVAL.into()),
+    }
+}
+
 /// Makes the threads and the children of the running task. Who unshares the pid namespace of its
 /// children can make neither threads nor others afterwards.
 fn make_tasks(restart: &Arc<Restart>, index: usize) -> Result {
@@ -701,6 +719,8 @@ fn make_tasks(restart: &Arc<Restart>, index: usize) -> Result {
 fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     let (state, _) = restart.record::<format::Task>(plan.number)?;
 
+    // Others wait for it: it comes before all that may wait itself.
+    set_uts(restart, plan)?;
     if plan.fills_mm {
         mm::fill(restart, &shared.mm, state.mm)?;
     }

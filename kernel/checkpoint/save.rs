@@ -17,6 +17,7 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::format::header;
+use crate::format::namespace::Namespaces;
 use crate::format::End;
 use crate::format::Failure;
 use crate::format::Header;
@@ -83,6 +84,8 @@ pub(crate) struct Saver<'a> {
     pub(crate) outside: Proxy,
     /// The namespaces of the root of the tree.
     pub(crate) inside: Proxy,
+    /// What has been saved of the namespaces of the root.
+    pub(crate) namespaces: Option<Namespaces>,
     /// The IPC namespace of the tree, if it has one of its own.
     pub(crate) ipc: Option<ipc::Saved>,
     /// `header::MODE_*`
@@ -416,6 +419,7 @@ fn collect(
         ns: PidNs::of(root)?,
         outside: sys::ns::proxy(&Frozen::current())?,
         inside: root_proxy(tree, log)?,
+        namespaces: None,
         ipc: None,
         mode,
         frozen,

@@ -2,6 +2,7 @@
 
 /* Tasks, and what belongs to no other file here. */
 
+#include <linux/syscalls.h>
 #include <asm/syscall.h>
 
 __rust_helper void rust_helper_tasklist_read_lock(void)
@@ -84,6 +85,40 @@ __rust_helper void rust_helper_checkpoint_set_uts(const char *nodename,
 	guard(rwsem_write)(&uts_sem);
 	strscpy_pad(name->nodename, nodename, sizeof(name->nodename));
 	strscpy_pad(name->domainname, domainname, sizeof(name->domainname));
+}
+
+/* Moves current to the UTS namespace of a task, with the checks of setns(2). */
+__rust_helper int rust_helper_checkpoint_join_uts(struct task_struct *task)
+{
+	struct uts_namespace *uts = NULL;
+	struct nsproxy *ns;
+	int ret;
+
+	task_lock(task);
+	if (task->nsproxy) {
+		uts = task->nsproxy->uts_ns;
+		get_uts_ns(uts);
+	}
+	task_unlock(task);
+	if (!uts)
+		return -ESRCH;
+	ret = ns_capable(uts->user_ns, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	if (!ret)
+		ret = unshare_nsproxy_namespaces(CLONE_NEWUTS, &ns, NULL, NULL);
+	if (ret) {
+		put_uts_ns(uts);
+		return ret;
+	}
+	put_uts_ns(ns->uts_ns);
+	ns->uts_ns = uts;
+	switch_task_namespaces(current, ns);
+	return 0;
+}
+
+/* Gives current a UTS namespace of its own. */
+__rust_helper int rust_helper_checkpoint_unshare_uts(void)
+{
+	return ksys_unshare(CLONE_NEWUTS);
 }
 
 __rust_helper void

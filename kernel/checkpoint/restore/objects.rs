@@ -36,6 +36,8 @@ pub(super) enum Built {
     Seccomp(Arc<Filter>),
     /// Signal handlers, which this task has.
     Sighand(TaskRef),
+    /// A UTS namespace, which this task is in.
+    Uts(TaskRef),
 }
 
 /// How far an object is.

@@ -216,6 +216,18 @@ pub(crate) fn set_uts_names(nodename: &[u8; 65], domainname: &[u8; 65]) {
     }
 }
 
+/// Gives the running task a UTS namespace of its own, as unshare(2) does.
+pub(crate) fn unshare_uts() -> Result {
+    // SAFETY: The helper works on the running task.
+    to_result(unsafe { bindings::checkpoint_unshare_uts() })
+}
+
+/// Moves the running task to the UTS namespace of another one, as setns(2) does.
+pub(crate) fn join_uts(task: &Task) -> Result {
+    // SAFETY: The task is referenced; the helper works on the running one.
+    to_result(unsafe { bindings::checkpoint_join_uts(task.as_ptr()) })
+}
+
 /// How far CLOCK_MONOTONIC and CLOCK_BOOTTIME of the task's time namespace are ahead of those of the
 /// machine, in ns.
 pub(crate) fn time_offsets(task: &Frozen) -> Result<(i64, i64)> {

@@ -2,13 +2,14 @@
 
 //! Namespaces of a container.
 //!
-//! Kept: the pid, UTS and IPC namespaces that the root of the tree has for itself. The clocks
-//! CLOCK_MONOTONIC and CLOCK_BOOTTIME of a container, which go on from where they were when it was
-//! frozen: it gets a time namespace of its own.
+//! Kept: the pid, UTS and IPC namespaces that the root of the tree has for itself; the UTS
+//! namespaces of other tasks. The clocks CLOCK_MONOTONIC and CLOCK_BOOTTIME of a container, which go
+//! on from where they were when it was frozen: it gets a time namespace of its own.
 //! Not kept: mount, network, cgroup and user namespaces, and the time namespace of a subtree, which
-//! must be those of the caller; namespaces that the tasks of the tree do not share. Both are
-//! refused.
+//! must be those of the caller; IPC and time namespaces that the tasks of the tree do not share.
+//! Both are refused. Nested pid namespaces are kept by `pids`.
 
+use crate::error::Error;
 use crate::error::Result;
 use crate::format::namespace::IpcNs;
 use crate::format::namespace::Namespaces;
@@ -26,9 +27,10 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::freeze::Frozen;
+use crate::sys::task::TaskRef;
 use kernel::prelude::*;
 
-/// Saves the namespaces of a task, all of which must be those of the root.
+/// Saves the namespaces of a task, all of which must be those of the root, but for that of UTS.
 pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let proxy = sys::ns::proxy(task)?;
     let (inside, outside) = (saver.inside, saver.outside);
@@ -62,16 +64,19 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     // Pid namespaces are for `pids`.
     let others = sys::ns::Proxy {
         pid_for_children: inside.pid_for_children,
+        uts: inside.uts,
         ..proxy
     };
+    // After a restart the caller is another one.
+    let has_left = proxy.uts == outside.uts && inside.uts != outside.uts;
 
-    if others != inside {
+    if others != inside || has_left {
         return Err(saver.refuse(fmt!(
             "is in other namespaces than the root of the tree, which is not supported"
         )));
     }
-    // All tasks have the same: one record is enough.
-    if let Some(number) = saver.objects.refer(Class::Namespaces, 0) {
+    // Only the UTS namespace tells two records apart.
+    if let Some(number) = saver.objects.refer(Class::Namespaces, proxy.uts) {
         return Ok(number);
     }
     let uts = if proxy.uts == outside.uts {
@@ -79,7 +84,28 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     } else {
         save_uts(saver, task)?
     };
-    let ipc = if proxy.ipc == outside.ipc {
+    // The root comes first.
+    let state = match saver.namespaces {
+        Some(of_root) => Namespaces { uts, ..of_root },
+        None => save_others(saver, task, uts, is_container)?,
+    };
+    let number = saver.out.object(&state, &[])?;
+
+    saver.namespaces = Some(state);
+    saver
+        .objects
+        .insert(Class::Namespaces, proxy.uts, number)?;
+    Ok(number)
+}
+
+/// Saves the namespaces of the root other than that of UTS.
+fn save_others(
+    saver: &mut Saver<'_>,
+    task: &Frozen,
+    uts: ObjRef,
+    is_container: bool,
+) -> Result<Namespaces> {
+    let ipc = if saver.inside.ipc == saver.outside.ipc {
         ObjRef::NONE
     } else {
         ipc::save(saver, task)?
@@ -99,18 +125,13 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     } else {
         ObjRef::NONE
     };
-    let number = saver.out.object(
-        &Namespaces {
-            uts,
-            ipc,
-            pid,
-            time,
-        },
-        &[],
-    )?;
 
-    saver.objects.insert(Class::Namespaces, 0, number)?;
-    Ok(number)
+    Ok(Namespaces {
+        uts,
+        ipc,
+        pid,
+        time,
+    })
 }
 
 fn save_uts(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
@@ -208,14 +229,7 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
     let (state, _) = restart.record::<Namespaces>(number)?;
 
     if !state.uts.is_none() {
-        let (names, _) = restart.record::<UtsNs>(state.uts)?;
-        let UtsNs {
-            nodename,
-            domainname,
-            reserved: _,
-        } = names;
-
-        sys::ns::set_uts_names(&nodename, &domainname);
+        restore_uts(restart, state.uts)?;
     }
     if !state.ipc.is_none() {
         ipc::restore(restart, state.ipc)?;
@@ -229,6 +243,60 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
         })?;
     }
     Ok(())
+}
+
+/// Sets the names of the running task's UTS namespace, which is new.
+fn restore_uts(restart: &Restart, number: ObjRef) -> Result {
+    let (names, _) = restart.record::<UtsNs>(number)?;
+    let UtsNs {
+        nodename,
+        domainname,
+        reserved: _,
+    } = names;
+
+    sys::ns::set_uts_names(&nodename, &domainname);
+    Ok(())
+}
+
+/// Makes the UTS namespace of the running task, which is another one than that of the root.
+pub(crate) fn make_uts(restart: &Restart, number: ObjRef) -> Result {
+    sys::ns::unshare_uts().map_err(|errno| not_allowed(restart, number, errno))?;
+    restore_uts(restart, number)
+}
+
+/// Moves the running task to the UTS namespace that another one has made.
+pub(crate) fn join_uts(restart: &Restart, number: ObjRef, owner: &TaskRef) -> Result {
+    Ok(sys::ns::join_uts(owner).map_err(|errno| not_allowed(restart, number, errno))?)
+}
+
+fn not_allowed(restart: &Restart, number: ObjRef, errno: kernel::error::Error) -> Error {
+    restart.log.error(
+        errno,
+        fmt!(
+            "object {}: you may not make UTS namespaces (CAP_SYS_ADMIN)",
+            number.0
+        ),
+    )
+}
+
+/// The UTS namespace of a task, if it is another one than that of the root.
+pub(crate) fn own_uts(of_root: &Namespaces, own: &Namespaces) -> Option<ObjRef> {
+    (own.uts != of_root.uts).then_some(own.uts)
+}
+
+/// Whether a task can have these namespaces where the root has the others.
+pub(crate) fn fits(of_root: &Namespaces, own: &Namespaces) -> bool {
+    let Namespaces {
+        uts,
+        ipc,
+        pid,
+        time,
+    } = *own;
+
+    (uts == of_root.uts || !uts.is_none())
+        && ipc == of_root.ipc
+        && pid == of_root.pid
+        && time == of_root.time
 }
 
 /// Sets what the objects in the namespaces of the root remember of all tasks, and what may only be

@@ -185,8 +185,12 @@ static void stay(void *arg)
 
 static void nest(void *arg)
 {
-	pid_t pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+	NEED(!unshare(CLONE_NEWUTS));
 
+	pid_t pid;
+
+	NEED(!unshare(CLONE_NEWUTS));
+	pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
 	NEED(pid >= 0);
 	if (!pid)
 		stay(NULL);
@@ -697,6 +701,11 @@ static void pid_namespaces_drive(struct cr_run *run)
 	kind_drive(run, 0x12);
 }
 
+static void namespaces_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x13);
+}
+
 static void clocks_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x14);
@@ -991,6 +1000,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = pids_drive },
 	{ "hostile.pid_namespaces", CR_CONTAINER, nested_setup, alone_check,
 	  .drive = pid_namespaces_drive },
+	{ "hostile.namespaces", CR_CONTAINER, nested_setup, alone_check,
+	  .drive = namespaces_drive },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
 	  .drive = clocks_drive },
 	{ "hostile.sysv", CR_CONTAINER, sysv_setup, sysv_check,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The namespaces of a container, and how its init is different. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/utsname.h>
@@ -84,42 +85,115 @@ static void apart_check(enum cr_phase phase)
 			 cr_mode != CR_CONTAINER || i >= 3);
 }
 
-/* A process that has a name of its own for the machine, in a subtree. */
+/*
+ * Processes and a thread that have names of their own for the machine: the
+ * first two share one, and the child of the second.
+ */
 static struct renamed {
 	int turn;
-	char name[65];
+	bool changes;
+	char name[65], domain[65];
 } *renamed;
 
-static void own_uts(void *arg)
+static void note_name(struct renamed *self)
 {
 	struct utsname uts;
 
-	NEED(!unshare(CLONE_NEWUTS) && !sethostname("inner", 5));
+	cr_set(&self->turn, 2);
 	for (;;) {
-		if (cr_get(&renamed->turn) == 1) {
+		if (cr_get(&self->turn) == 1) {
+			if (self->changes)
+				NEED(!setdomainname(self->domain,
+						    strlen(self->domain)));
 			NEED(!uname(&uts));
-			memcpy(renamed->name, uts.nodename, sizeof(uts.nodename));
-			cr_set(&renamed->turn, 2);
+			strcpy(self->name, uts.nodename);
+			strcpy(self->domain, uts.domainname);
+			cr_set(&self->turn, 2);
 		}
 		cr_msleep(2);
 	}
 }
 
+static void same_uts(void *arg)
+{
+	note_name(arg);
+}
+
+static void *in_thread(void *arg)
+{
+	NEED(!unshare(CLONE_NEWUTS) && !sethostname("thread", 6));
+	note_name(arg);
+	return NULL;
+}
+
+static void own_uts(void *arg)
+{
+	pthread_t thread;
+
+	NEED(!unshare(CLONE_NEWUTS) && !sethostname("inner", 5));
+	cr_fork(same_uts, &renamed[1]);
+	NEED(!pthread_create(&thread, NULL, in_thread, &renamed[2]));
+	note_name(&renamed[0]);
+}
+
+static void other_uts(void *arg)
+{
+	NEED(!unshare(CLONE_NEWUTS) && !sethostname("other", 5));
+	note_name(&renamed[3]);
+}
+
 static void own_uts_setup(void)
 {
-	renamed = cr_shared(sizeof(*renamed));
+	size_t i;
+
+	renamed = cr_shared(4096);
 	cr_fork(own_uts, NULL);
+	cr_fork(other_uts, NULL);
+	for (i = 0; i < 4; i++)
+		cr_await(&renamed[i].turn, 2);
 }
 
 static void own_uts_check(enum cr_phase phase)
 {
+	static const char * const names[] = { "inner", "inner", "thread", "other" };
+	static const char * const domains[] = { "a", "b", "c" };
 	struct utsname uts;
+	size_t i;
 
-	cr_set(&renamed->turn, 1);
-	cr_await(&renamed->turn, 2);
-	CHECK_STR(renamed->name, "inner");
+	/* What the first sets, the second sees, and nobody else. */
+	renamed[0].changes = true;
+	strcpy(renamed[0].domain, domains[phase]);
+	for (i = 0; i < 4; i++) {
+		cr_set(&renamed[i].turn, 1);
+		cr_await(&renamed[i].turn, 2);
+		CHECK_STR(renamed[i].name, names[i]);
+		CHECK_EQ(!strcmp(renamed[i].domain, domains[phase]), i < 2);
+	}
 	NEED(!uname(&uts));
-	CHECK(strcmp(uts.nodename, "inner"));
+	for (i = 0; i < 4; i++)
+		CHECK(strcmp(uts.nodename, names[i]));
+	CHECK(strcmp(uts.domainname, domains[phase]));
+}
+
+/* One with an IPC namespace of its own is refused. */
+static void own_ipc(void *arg)
+{
+	NEED(!unshare(CLONE_NEWIPC));
+	cr_set(arg, 1);
+	for (;;)
+		pause();
+}
+
+static void own_ipc_setup(void)
+{
+	int *done = cr_shared(sizeof(*done));
+
+	cr_fork(own_ipc, done);
+	cr_await(done, 1);
+}
+
+static void own_ipc_check(enum cr_phase phase)
+{
 }
 
 /* Init gets only the signals that it has a handler for, from inside. */
@@ -401,8 +475,9 @@ static const struct cr_scenario scenarios[] = {
 	  .prepare = note_namespaces },
 	{ "namespace.apart", CR_TREE, nothing_setup, apart_check,
 	  .prepare = note_namespaces },
-	{ "namespace.uts_of_child", CR_TREE, own_uts_setup, own_uts_check,
-	  CR_REFUSED, "namespace" },
+	{ "namespace.uts_of_child", CR_TREE, own_uts_setup, own_uts_check },
+	{ "namespace.ipc_of_child", CR_TREE, own_ipc_setup, own_ipc_check,
+	  CR_REFUSED, "is in other namespaces than the root" },
 	{ "namespace.clocks", CR_CONTAINER, clocks_setup, clocks_check,
 	  .drive = held_drive },
 	{ "namespace.clocks_ahead", CR_CONTAINER, clocks_setup, clocks_check,
