@@ -567,9 +567,8 @@ impl Plan {
                 }
             }
             if place.ns != creator.ns {
-                let with_it = !place.ns.is_none()
-                    && place.number == 1
-                    && self.outer(place.ns)? == creator.ns;
+                let with_it =
+                    !place.ns.is_none() && place.number == 1 && self.outer(place.ns)? == creator.ns;
 
                 if !plan.is_leader || !(creator.is_for_children(&place) || with_it) {
                     return Err(EINVAL.into());
@@ -590,7 +589,10 @@ impl Plan {
             }
         }
         for (ns, maker) in &makers {
-            if inits.get(ns).is_some_and(|creator| *creator != Some(*maker)) {
+            if inits
+                .get(ns)
+                .is_some_and(|creator| *creator != Some(*maker))
+            {
                 return Err(EINVAL.into());
             }
         }

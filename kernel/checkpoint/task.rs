@@ -6,9 +6,9 @@
 //! leaders that have threads which have not ended; what
 //! threads share; credentials; signal handlers, masks and what is pending; interrupted system
 //! calls; registers; who traces whom; names, limits, priorities, rseq and robust lists; what [`attributes`] keeps;
-//! cgroups.
-//! Not kept, and refused: what [`Frozen::snapshot`] calls refused; namespaces other than those of
-//! the container.
+//! cgroups; nested pid namespaces.
+//! Not kept, and refused: what [`Frozen::snapshot`] calls refused; what [`namespace`] and [`pids`]
+//! refuse.
 
 #[path = "task/attributes.rs"]
 mod attributes;

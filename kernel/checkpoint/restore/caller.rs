@@ -49,8 +49,7 @@ pub(super) fn check(restart: &Restart) -> Result {
     if plan.is_zombie {
         return Err(EINVAL.into());
     }
-    if task::namespace::clone_flags(restart, plan.namespaces)? != 0
-        || task::pids::has_any(restart)
+    if task::namespace::clone_flags(restart, plan.namespaces)? != 0 || task::pids::has_any(restart)
     {
         return Err(container(restart));
     }

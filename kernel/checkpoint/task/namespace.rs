@@ -92,9 +92,7 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let number = saver.out.object(&state, &[])?;
 
     saver.namespaces = Some(state);
-    saver
-        .objects
-        .insert(Class::Namespaces, proxy.uts, number)?;
+    saver.objects.insert(Class::Namespaces, proxy.uts, number)?;
     Ok(number)
 }
 
@@ -168,8 +166,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
         PidNs::KIND => {
             let (state, tail) = record.parse::<PidNs>()?;
 
-            let has_parent =
-                state.parent.is_none() || kind_of(state.parent) == Some(PidNs::KIND);
+            let has_parent = state.parent.is_none() || kind_of(state.parent) == Some(PidNs::KIND);
 
             (!has_parent || state.last_pid < 0, tail)
         }
@@ -266,7 +263,7 @@ pub(crate) fn make_uts(restart: &Restart, number: ObjRef) -> Result {
 
 /// Moves the running task to the UTS namespace that another one has made.
 pub(crate) fn join_uts(restart: &Restart, number: ObjRef, owner: &TaskRef) -> Result {
-    Ok(sys::ns::join_uts(owner).map_err(|errno| not_allowed(restart, number, errno))?)
+    sys::ns::join_uts(owner).map_err(|errno| not_allowed(restart, number, errno))
 }
 
 fn not_allowed(restart: &Restart, number: ObjRef, errno: kernel::error::Error) -> Error {

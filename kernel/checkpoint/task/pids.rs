@@ -80,9 +80,7 @@ fn check_birth(saver: &Saver<'_>, task: &Frozen, active: &PidNs) -> Result {
     if active.is(&saver.ns) || task.pid() != task.tgid() {
         return Ok(());
     }
-    let parent = sys::task::Tasklist::read()
-        .real_parent(task)
-        .ok_or(ESRCH)?;
+    let parent = sys::task::Tasklist::read().real_parent(task).ok_or(ESRCH)?;
     let (around, next) = (PidNs::of(&parent)?, PidNs::for_children(&parent)?);
     let is_init = pid_in(task, active) == 1;
     let made = active.parent().is_some_and(|outer| outer.is(&around));
@@ -153,9 +151,7 @@ fn save_ns(saver: &mut Saver<'_>, ns: &PidNs) -> Result<ObjRef> {
         let init = sys::task::find_in(1, &level);
 
         if !init.map_or(level.is_new(), |init| saver.tree.has(&init)) {
-            return Err(saver.refuse(fmt!(
-                "is in a pid namespace whose init is not in the tree"
-            )));
+            return Err(saver.refuse(fmt!("is in a pid namespace whose init is not in the tree")));
         }
         known = saver.out.object(
             &PidNsState {
@@ -174,7 +170,7 @@ pub(super) fn check_sysv(saver: &Saver<'_>, tree: &Tree) -> Result {
     let has_objects = saver.ipc.as_ref().is_some_and(|ipc| ipc.has_objects());
 
     for member in tree.tasks() {
-        if has_objects && !PidNs::of(&*member.task())?.is(&saver.ns) {
+        if has_objects && !PidNs::of(&member.task())?.is(&saver.ns) {
             return Err(saver.refuse(fmt!(
                 "the tree has nested pid namespaces and SysV objects, which is not supported"
             )));
