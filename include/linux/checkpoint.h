@@ -22,6 +22,7 @@ struct kern_ipc_perm;
 struct linux_binfmt;
 struct mm_struct;
 struct msg_msg;
+struct oom_control;
 struct pid;
 struct pid_namespace;
 struct pt_regs;
@@ -429,6 +430,19 @@ void checkpoint_get_process_usage(struct task_struct *task,
 				  struct checkpoint_process_usage *out);
 void checkpoint_set_process_usage(struct task_struct *task,
 				  const struct checkpoint_process_usage *in);
+
+/* mm/oom_kill.c */
+bool __oom_reap_task_mm(struct mm_struct *mm);
+
+/* kernel/checkpoint/spare.c */
+#ifdef CONFIG_CHECKPOINT
+bool checkpoint_spare_memory(struct oom_control *oc);
+#else
+static inline bool checkpoint_spare_memory(struct oom_control *oc)
+{
+	return false;
+}
+#endif
 
 /* kernel/sched/membarrier.c */
 int membarrier_register_global_expedited(void);

@@ -333,6 +333,9 @@ struct checkpoint_file_lock {
 	bool write;
 };
 
+/* kernel/checkpoint/spare.c */
+int checkpoint_may_spare(struct mm_struct *dup, struct mm_struct *mm);
+
 /* kernel/checkpoint/track.c */
 struct mm_struct *checkpoint_track_get(const struct mm_struct *mm,
 				       struct checkpoint_origin *origin);

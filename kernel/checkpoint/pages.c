@@ -399,6 +399,10 @@ struct mm_struct *checkpoint_dup_mm(struct mm_struct *mm)
 	dup = dup_mm(current, mm);
 	fork_as_before(mm, list, n);
 	kvfree(list);
+	if (dup && checkpoint_may_spare(dup, mm)) {
+		mmput(dup);
+		return NULL;
+	}
 	return dup;
 }
 

@@ -351,20 +351,32 @@ fn save(
             thawed = end(&mut tree, flags);
         }
     }
-    pages.find(log)?;
-    pages.save_maps(&mut metadata)?;
-    let objects = metadata.objects();
+    let mut write = || -> Result<(i64, u32)> {
+        pages.find(log)?;
+        pages.save_maps(&mut metadata)?;
+        let objects = metadata.objects();
 
-    metadata.record(&End { objects, tasks }, &[])?;
-    let id = write_metadata(metadata.bytes(), &pages, mode, frozen, out)?;
-    let mut writer = mm::PageWriter::new(&pages);
+        metadata.record(&End { objects, tasks }, &[])?;
+        let id = write_metadata(metadata.bytes(), &pages, mode, frozen, out)?;
+        let mut writer = mm::PageWriter::new(&pages);
 
-    writer.write_shared_memory(out)?;
-    if cow && thawed.is_none() {
-        thawed = end(&mut tree, flags);
-    }
-    writer.write_address_spaces(out)?;
-    writer.finish(out)?;
+        writer.write_shared_memory(out)?;
+        if cow && thawed.is_none() {
+            thawed = end(&mut tree, flags);
+        }
+        writer.write_address_spaces(out)?;
+        pages.check_duplicates(log)?;
+        writer.finish(out)?;
+        Ok((id, objects))
+    };
+    // That pages are missing may show in other ways as well.
+    let (id, objects) = match write() {
+        Err(error) if !error.is_told() => {
+            pages.check_duplicates(log)?;
+            return Err(error);
+        }
+        written => written?,
+    };
     let (data_pages, shared_pages, parent_pages) =
         (pages.count(), pages.shared(), pages.unchanged());
 

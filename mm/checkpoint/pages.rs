@@ -322,6 +322,24 @@ impl Pages {
         Ok(())
     }
 
+    /// Fails if pages have been taken from a duplicate, since memory was short where the tasks
+    /// run: what has been read of it does not count then.
+    pub(crate) fn check_duplicates(&self, log: &Log) -> Result {
+        let mut duplicates = self.entries.iter().filter(|entry| entry.original.is_some());
+
+        match duplicates.find(|entry| entry.address_space().is_some_and(Mm::is_emptied)) {
+            None => Ok(()),
+            Some(entry) => Err(log.error(
+                ENOMEM,
+                fmt!(
+                    "{}: its cgroup or the machine has too little memory for a copy-on-write \
+                     duplicate (without CHECKPOINT_COW there is none)",
+                    &*entry.who
+                ),
+            )),
+        }
+    }
+
     /// Looks for how the address spaces were when an earlier image was written, so that only what
     /// has changed since need be saved. That image, the parent, is that of the first which has
     /// such a past; another image than that does not count.

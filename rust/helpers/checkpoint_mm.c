@@ -68,6 +68,12 @@ out:
 	return ret;
 }
 
+/* Whether the OOM killer has emptied a duplicate. */
+__rust_helper bool rust_helper_checkpoint_is_emptied(struct mm_struct *mm)
+{
+	return mm_flags_test(MMF_UNSTABLE, mm);
+}
+
 __rust_helper void rust_helper_checkpoint_get_peaks(struct mm_struct *mm,
 						    u64 *rss, u64 *vm)
 {

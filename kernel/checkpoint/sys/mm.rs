@@ -127,6 +127,13 @@ impl Mm {
             .ok_or(ENOMEM)
     }
 
+    /// Whether memory was so short that a duplicate has lost its pages. They were there when they
+    /// were read if it has not by then.
+    pub(crate) fn is_emptied(&self) -> bool {
+        // SAFETY: The address space is referenced; the helper reads a flag.
+        unsafe { bindings::checkpoint_is_emptied(self.0.as_ptr()) }
+    }
+
     /// Maps pages of another address space here too, copy-on-write, as fork(2) does: from `start`
     /// on, at the same addresses, where there must be none yet. Gives how far it got, up to `end`,
     /// and whether the pages up to there are shared; some cannot be. `EFAULT`: nothing is mapped.
