@@ -73,8 +73,7 @@ pub(crate) fn ptracer(task: &Task) -> Option<usize> {
     let mut tracer = 0;
 
     // SAFETY: The task is referenced; the helper follows no other.
-    unsafe { bindings::checkpoint_get_ptracer(task.as_ptr(), &raw mut tracer) }
-        .then_some(tracer)
+    unsafe { bindings::checkpoint_get_ptracer(task.as_ptr(), &raw mut tracer) }.then_some(tracer)
 }
 
 /// Has the running process allow a task to trace it, by its pid; -1 is any, and 0 none any more
