@@ -8,6 +8,7 @@
 #: O=           the build folder (build)
 #: KERNEL_SRC=  your own source tree of Linux 7.3; it is copied, not changed
 #: T=           a glob: tests, suites and programs to run, workloads to measure (*)
+#: VARIANT=     "debug": a kernel that looks for its own mistakes, and is slow
 #: V=1          show commands
 #: ACCEL=kvm    let the machine use the processor, instead of emulating it
 #: ICOUNT=1     let the clock of the machine count instructions: times repeat
@@ -23,6 +24,11 @@ O ?= build
 T ?= *
 
 ARCHES := x86_64
+VARIANTS := debug
+ifneq ($(filter-out $(VARIANTS),$(VARIANT)),)
+$(error VARIANT=$(VARIANT) is not known; choose one of: $(VARIANTS))
+endif
+
 ifeq ($(filter $(ARCH),$(ARCHES)),)
 $(error ARCH=$(ARCH) is not supported; choose one of: $(ARCHES))
 endif
@@ -32,7 +38,7 @@ Q := $(if $(V),,@)
 
 override O := $(abspath $(O))
 override KERNEL_SRC := $(if $(KERNEL_SRC),$(abspath $(KERNEL_SRC)))
-export ARCH O V T KERNEL_SRC RUN $(if $(EXTRA),EXTRA)
+export ARCH O V T KERNEL_SRC RUN $(if $(EXTRA),EXTRA) $(if $(VARIANT),VARIANT)
 
 # Debian's own tools go first: a Rust of rustup has no library source, which
 # the kernel needs. $(O)/ccbin/clang is ccache.

@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 impl Bench {
     pub fn perform(self, layout: &Layout, hardware: &Hardware) -> Result<ExitCode> {
         let folder = layout.bench()?;
-        let mut run = Run::new(hardware)?;
+        let mut run = Run::new(layout, hardware)?;
         let status = run.measure(self.command(), layout, hardware);
         // What was measured before something broke is worth keeping.
         let results = run.finish();
@@ -85,13 +85,13 @@ struct Run {
 }
 
 impl Run {
-    fn new(hardware: &Hardware) -> Result<Run> {
+    fn new(layout: &Layout, hardware: &Hardware) -> Result<Run> {
         let now = humantime::format_rfc3339_seconds(SystemTime::now());
         let mut results = Results::default();
         results.setting.extend([
             (String::from("date"), now.to_string()),
             (String::from("version"), version()),
-            (String::from("machine"), hardware.describe()),
+            (String::from("machine"), hardware.describe(layout)),
         ]);
         let style = "{bar:24} {pos}/{len}  {elapsed_precise}  {msg}";
         let style = ProgressStyle::with_template(style).context("the style of the bar")?;

@@ -21,6 +21,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -139,6 +140,17 @@ fn mount_all() -> Result<()> {
         let options = std::ffi::CString::new(options)?;
         rustix::mount::mount(kind, place, kind, flags, options.as_c_str())
             .with_context(|| format!("mount {place}"))?;
+    }
+    // Only the debug kernel has it.
+    if Path::new("/sys/kernel/debug").exists() {
+        rustix::mount::mount(
+            "debugfs",
+            "/sys/kernel/debug",
+            "debugfs",
+            NOTHING_SPECIAL,
+            None,
+        )
+        .context("mount /sys/kernel/debug")?;
     }
     for (name, target) in [
         ("fd", ""),

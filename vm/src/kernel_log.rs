@@ -27,7 +27,7 @@ const COMPLAINTS: [&str; 31] = [
     "KASAN:",
     "UBSAN:",
     "KCSAN:",
-    "kmemleak:",
+    "suspected memory leaks",
     "list_add corruption",
     "list_del corruption",
     "self-detected stall",

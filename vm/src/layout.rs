@@ -3,27 +3,74 @@
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use clap::ValueEnum;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// The build folder, for one architecture.
+/// The build folder, for one architecture and one kernel.
 pub struct Layout {
     build: PathBuf,
     pub arch: String,
+    pub variant: Variant,
+}
+
+/// Which kernel it is. All else is shared.
+#[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Variant {
+    /// The ordinary one.
+    #[default]
+    Plain,
+    /// With all that finds mistakes, of `config/debug.config`.
+    Debug,
+}
+
+impl Variant {
+    /// Megabytes of memory that it needs for the tests.
+    pub fn memory(self) -> u32 {
+        match self {
+            Variant::Plain => 2048,
+            Variant::Debug => 4096,
+        }
+    }
+
+    /// How many times slower it is, at most.
+    pub fn slowness(self) -> u32 {
+        match self {
+            Variant::Plain => 1,
+            Variant::Debug => 5,
+        }
+    }
+
+    /// What it needs of the kernel's command line.
+    pub fn arguments(self) -> &'static str {
+        match self {
+            Variant::Plain => "",
+            Variant::Debug => {
+                "panic_on_warn=1 page_poison=1 sysctl.kernel.hung_task_timeout_secs=300"
+            }
+        }
+    }
 }
 
 impl Layout {
-    pub fn new(build: PathBuf, arch: String) -> Result<Layout> {
+    pub fn new(build: PathBuf, arch: String, variant: Variant) -> Result<Layout> {
         let build = build
             .canonicalize()
             .with_context(|| format!("no build folder {}; run make first", build.display()))?;
-        Ok(Layout { build, arch })
+        Ok(Layout {
+            build,
+            arch,
+            variant,
+        })
     }
 
     /// The kernel, which must have been built.
     pub fn kernel(&self) -> Result<PathBuf> {
-        self.built("kernel/vmlinux", "make kernel")
+        match self.variant {
+            Variant::Plain => self.built("kernel/vmlinux", "make kernel"),
+            Variant::Debug => self.built("kernel-debug/vmlinux", "make kernel VARIANT=debug"),
+        }
     }
 
     pub fn root_disk(&self) -> Result<PathBuf> {

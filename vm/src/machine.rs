@@ -36,9 +36,9 @@ pub struct Hardware {
     #[arg(long, env = "CPUS", default_value_t = 2)]
     cpus: u32,
 
-    /// Megabytes of memory.
-    #[arg(long, env = "MEMORY", default_value_t = 2048)]
-    memory: u32,
+    /// Megabytes of memory [default: 2048; 4096 for the debug kernel].
+    #[arg(long, env = "MEMORY")]
+    memory: Option<u32>,
 
     /// Let the clock of the machine count instructions, so that times repeat.
     #[arg(long, env = "ICOUNT", value_parser = clap::builder::BoolishValueParser::new())]
@@ -51,18 +51,18 @@ pub struct Hardware {
 
 impl Hardware {
     /// What matters for a time that was measured in it.
-    pub fn describe(&self) -> String {
-        let Hardware {
-            accel,
-            cpus,
-            memory,
-            ..
-        } = self;
+    pub fn describe(&self, layout: &Layout) -> String {
+        let Hardware { accel, cpus, .. } = self;
+        let memory = self.memory(layout);
         let clock = match self.icount {
             true => ", 1 ns per instruction",
             false => "",
         };
         format!("QEMU {accel}{clock}, {cpus} CPUs, {memory} MB")
+    }
+
+    fn memory(&self, layout: &Layout) -> u32 {
+        self.memory.unwrap_or(layout.variant.memory())
     }
 }
 
@@ -125,8 +125,9 @@ impl Machine {
             console,
         };
         let started = Instant::now();
+        let limit = BOOT_LIMIT * layout.variant.slowness();
         loop {
-            match machine.event(BOOT_LIMIT.saturating_sub(started.elapsed())) {
+            match machine.event(limit.saturating_sub(started.elapsed())) {
                 Ok(Event::Ready) => return Ok(machine),
                 Ok(_) => {}
                 Err(gone) => bail!("the machine does not boot{}", machine.obituary(&gone)),
@@ -289,7 +290,7 @@ fn qemu(
         "-smp",
         &hardware.cpus.to_string(),
         "-m",
-        &format!("{}M", hardware.memory),
+        &format!("{}M", hardware.memory(layout)),
     ]);
     command.args([
         "-nodefaults",
@@ -327,7 +328,8 @@ fn qemu(
         .arg(layout.kernel()?)
         .arg("-append")
         .arg(format!(
-            "console=ttyS0 root=/dev/vda rw panic=-1 log_buf_len=4M {boot} {}",
+            "console=ttyS0 root=/dev/vda rw panic=-1 log_buf_len=4M {boot} {} {}",
+            layout.variant.arguments(),
             hardware.append
         ));
     Ok(command)

@@ -23,6 +23,7 @@ mod suite;
 use clap::Parser;
 use clap::Subcommand;
 use layout::Layout;
+use layout::Variant;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,6 +41,10 @@ struct Arguments {
     /// The architecture of the machine.
     #[arg(long, env = "ARCH", default_value = "x86_64")]
     arch: String,
+
+    /// Which kernel to boot.
+    #[arg(long, env = "VARIANT", value_enum, default_value_t)]
+    variant: Variant,
 
     #[command(flatten)]
     hardware: machine::Hardware,
@@ -64,16 +69,17 @@ enum Action {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = Layout::new(arguments.build, arguments.arch).and_then(|layout| {
-        let hardware = &arguments.hardware;
-        match arguments.action {
-            Action::Run(run) => run.perform(&layout, hardware),
-            Action::Shell(shell) => shell.perform(&layout, hardware),
-            Action::Demo(demo) => demo.perform(&layout, hardware),
-            Action::Bench(bench) => bench.perform(&layout, hardware),
-            Action::Test(test) => test.perform(&layout, hardware),
-        }
-    });
+    let result =
+        Layout::new(arguments.build, arguments.arch, arguments.variant).and_then(|layout| {
+            let hardware = &arguments.hardware;
+            match arguments.action {
+                Action::Run(run) => run.perform(&layout, hardware),
+                Action::Shell(shell) => shell.perform(&layout, hardware),
+                Action::Demo(demo) => demo.perform(&layout, hardware),
+                Action::Bench(bench) => bench.perform(&layout, hardware),
+                Action::Test(test) => test.perform(&layout, hardware),
+            }
+        });
     result.unwrap_or_else(|error| {
         eprintln!("vm: {error:#}");
         ExitCode::FAILURE

@@ -3,15 +3,18 @@
 //! - `host`: the unit tests of the user tools, on the host.
 //! - `kunit`: the unit tests in the kernel, while it boots.
 //! - `selftest`: the kselftest programs, in the machine.
+//! - `leaks`: what they made the kernel lose, when it is the debug kernel.
 
 mod host;
 mod kunit;
+mod leaks;
 mod selftest;
 
 use crate::disk;
 use crate::disk::Disk;
 use crate::layout::Layout;
 use crate::layout::Scratch;
+use crate::layout::Variant;
 use crate::machine::Boot;
 use crate::machine::Hardware;
 use crate::machine::Machine;
@@ -29,7 +32,8 @@ pub struct Test {
     #[arg(long, env = "T", default_value = "*", value_name = "GLOB")]
     tests: String,
 
-    /// A test that says nothing for so many seconds hangs.
+    /// A test that says nothing for so many seconds hangs; the debug kernel
+    /// gets more.
     #[arg(long, env = "PATIENCE", default_value_t = 120, value_name = "SECONDS")]
     patience: u64,
 
@@ -45,9 +49,13 @@ impl Test {
         if !self.no_host {
             host::test(&wanted, &mut report)?;
         }
-        let mut guest = Guest::new(layout, hardware, Duration::from_secs(self.patience))?;
+        let patience = Duration::from_secs(self.patience) * layout.variant.slowness();
+        let mut guest = Guest::new(layout, hardware, patience)?;
         kunit::test(&mut guest, &wanted, &mut report)?;
         selftest::test(&mut guest, &wanted, &mut report)?;
+        if layout.variant == Variant::Debug {
+            leaks::test(&mut guest, &mut report)?;
+        }
         guest.power_off(&mut report);
         Ok(report.finish())
     }

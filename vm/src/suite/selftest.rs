@@ -101,10 +101,12 @@ fn column(line: &str, width: usize) -> (&str, &str) {
 
 fn run(guest: &mut Guest, program: &str, filter: &str, report: &mut Report) -> Result<()> {
     let patience = guest.patience;
+    let slowness = guest.layout.variant.slowness();
     let machine = guest.machine()?;
     let mut results = Results::new(program, report);
     let mut log = Vec::new();
-    let line = format!("cd $(mktemp -d) && exec {FOLDER}/{program} {filter} 2>&1");
+    let line =
+        format!("cd $(mktemp -d) && CR_SLOW={slowness} exec {FOLDER}/{program} {filter} 2>&1");
     let end = machine.run(Command::new(&line), patience, |event| match event {
         Event::Stdout(data) => results.hear(&data),
         Event::KernelLog(lines) => log.extend(lines),

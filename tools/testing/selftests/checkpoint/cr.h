@@ -43,8 +43,13 @@
 #define __NR_restart	474
 #endif
 
-/* Nothing that a test waits for takes longer, even on an emulated machine. */
-#define CR_TIMEOUT_MS	20000
+/*
+ * Nothing that a test waits for takes longer, even on an emulated machine. A
+ * kernel that checks itself is as many times slower as CR_SLOW says, which is
+ * in the environment.
+ */
+#define CR_TIMEOUT_MS	(20000 * cr_slowness())
+unsigned int cr_slowness(void);
 
 /* What a checkpoint says about a thing that it cannot bring back exactly. */
 #define CR_REFUSED	EOPNOTSUPP

@@ -278,7 +278,7 @@ bool cr_check(struct cr_run *run, enum cr_phase phase)
 
 static __noreturn void exec_victim(struct cr_run *run)
 {
-	static char * const env[] = { "HOME=/", "LANG=C", NULL };
+	char slow[32], * const env[] = { "HOME=/", "LANG=C", slow, NULL };
 	char self[PATH_MAX] = "";
 	char * const argv[] = { self, "--victim", (char *)run->scenario->name,
 			 (char *)mode_name(run->mode), run->dir, NULL };
@@ -287,6 +287,7 @@ static __noreturn void exec_victim(struct cr_run *run)
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 ||
 	    setsid() < 0 || chdir("/"))
 		_exit(100);
+	snprintf(slow, sizeof(slow), "CR_SLOW=%u", cr_slowness());
 	umask(022);
 	if (run->inherited >= 0 &&
 	    dup2(run->inherited, CR_INHERITED_FD) != CR_INHERITED_FD)

@@ -175,6 +175,14 @@ unsigned long long cr_now_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
+unsigned int cr_slowness(void)
+{
+	const char *times = getenv("CR_SLOW");
+	int slowness = times ? atoi(times) : 1;
+
+	return slowness > 0 ? slowness : 1;
+}
+
 void cr_msleep(unsigned int ms)
 {
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
