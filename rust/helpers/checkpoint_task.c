@@ -338,6 +338,7 @@ __rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *tas
 		BIT(PFA_SPEC_SSB_DISABLE) | BIT(PFA_SPEC_SSB_FORCE_DISABLE) |
 		BIT(PFA_SPEC_SSB_NOEXEC) | BIT(PFA_SPEC_IB_DISABLE) |
 		BIT(PFA_SPEC_IB_FORCE_DISABLE);
+	const char *sentence;
 
 	if (READ_ONCE(task->atomic_flags) & ~known)
 		return "has attributes of prctl(2) set that are not supported";
@@ -349,5 +350,10 @@ __rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *tas
 	if (task->rseq.slice.state.enabled)
 		return "uses the time slice extension of rseq(2)";
 #endif
-	return arch_checkpoint_refused(task);
+	sentence = arch_checkpoint_refused(task);
+	if (sentence || !task->perf_event_ctxp)
+		return sentence;
+	/* Hardware breakpoints are such events, too. */
+	sentence = arch_checkpoint_ptrace_refused(task);
+	return sentence ?: "is measured with perf_event_open(2)";
 }

@@ -303,8 +303,6 @@ impl Frozen {
                     | bindings::SECCOMP_MODE_FILTER
             ) {
                 Some("is being ended by seccomp(2)")
-            } else if !(*task).perf_event_ctxp.is_null() {
-                Some("is measured with perf_event_open(2)")
             } else if bindings::checkpoint_has_semundo(task) {
                 Some("has semaphore adjustments (SEM_UNDO)")
             } else if bindings::task_is_landlocked(task) {

@@ -4,7 +4,10 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -13,6 +16,10 @@
 #include "cr.h"
 
 #define EVENT_STOP	(PTRACE_EVENT_STOP << 8)
+
+#ifndef PTRACE_SINGLEBLOCK
+#define PTRACE_SINGLEBLOCK	33
+#endif
 
 #ifndef TRAP_TRACE
 #define TRAP_TRACE	2
@@ -29,6 +36,7 @@ struct tracee {
 	int tid;
 	int tracer;
 	int order, done, status;	/* what another tracer is to do */
+	struct cr_task task;
 };
 
 static struct tracee *w;
@@ -111,6 +119,14 @@ static void loop_main(void *arg)
 {
 	handle(SIGUSR1);
 	for (;;) {
+		cr_set(&w->loops, cr_get(&w->loops) + 1);
+		cr_msleep(1);
+	}
+}
+
+static void loop_until_go(void)
+{
+	while (!cr_get(&w->go)) {
 		cr_set(&w->loops, cr_get(&w->loops) + 1);
 		cr_msleep(1);
 	}
@@ -899,6 +915,143 @@ static void outside_check(enum cr_phase phase)
 	goes_on(PTRACE_CONT, w->tid, 0);
 }
 
+/* What a tracer has set that is not kept, and stops of other kinds */
+static void event(int number)
+{
+	stops(pid, SIGTRAP | number << 8);
+}
+
+static void vfork_main(void *arg)
+{
+	for (;;) {
+		pid_t child;
+
+		loop_until_go();
+		child = vfork();
+		if (!child)
+			_exit(0);
+		waitpid(child, NULL, 0);
+	}
+}
+
+static void vfork_setup(void)
+{
+	start(vfork_main);
+	loops();
+	seize(pid, PTRACE_O_TRACEVFORK | PTRACE_O_EXITKILL);
+	cr_set(&w->go, 1);
+	event(PTRACE_EVENT_VFORK);
+}
+
+static void vfork_check(enum cr_phase phase)
+{
+	CHECK(message(pid) > 0);
+	nothing_to_wait_for(pid);
+}
+
+static void end_main(void *arg)
+{
+	loop_until_go();
+	_exit(3);
+}
+
+static void end_setup(void)
+{
+	start(end_main);
+	loops();
+	seize(pid, PTRACE_O_TRACEEXIT);
+	cr_set(&w->go, 1);
+	event(PTRACE_EVENT_EXIT);
+}
+
+static void end_check(enum cr_phase phase)
+{
+	CHECK_EQ(message(pid), 3 << 8);
+	nothing_to_wait_for(pid);
+}
+
+static void filter_main(void *arg)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | 7),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(filter), filter };
+
+	loop_until_go();
+	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	NEED(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+	for (;;)
+		syscall(SYS_getppid);
+}
+
+static void filter_setup(void)
+{
+	start(filter_main);
+	loops();
+	seize(pid, PTRACE_O_TRACESECCOMP);
+	cr_set(&w->go, 1);
+	event(PTRACE_EVENT_SECCOMP);
+}
+
+static void filter_check(enum cr_phase phase)
+{
+	CHECK_EQ(message(pid), 7);
+	nothing_to_wait_for(pid);
+}
+
+/* It stays in the call, with the next branch before it. */
+static void pause_main(void *arg)
+{
+	cr_here(&w->task);
+	for (;;)
+		pause();
+}
+
+static void block_setup(void)
+{
+	start(pause_main);
+	cr_await_blocked(&w->task, SYS_pause);
+	seize(pid, PTRACE_O_EXITKILL);
+	interrupt(pid);
+	if (ptrace(PTRACE_SINGLEBLOCK, pid, 0, 0))
+		cr_skip("no steps from branch to branch");
+	cr_await_blocked(&w->task, SYS_pause);
+}
+
+static void block_check(enum cr_phase phase)
+{
+	CHECK_EQ(kill(pid, 0), 0);
+}
+
+#define DEBUG_REGISTER(n)	offsetof(struct user, u_debugreg[n])
+#define WATCH_WRITES	(1 | 1 << 16 | 3 << 18)	/* in DR7: of 4 bytes, by DR0 */
+
+static void breakpoint_setup(void)
+{
+	interrupted_setup();
+	NEED(!ptrace(PTRACE_POKEUSER, pid, DEBUG_REGISTER(0), &w->loops));
+	if (ptrace(PTRACE_POKEUSER, pid, DEBUG_REGISTER(7), WATCH_WRITES))
+		cr_skip("no hardware breakpoints");
+}
+
+static void breakpoint_check(enum cr_phase phase)
+{
+	CHECK_EQ(ptrace(PTRACE_PEEKUSER, pid, DEBUG_REGISTER(0), 0),
+		 (long)&w->loops);
+}
+
+static void suspended_setup(void)
+{
+	start(loop_main);
+	loops();
+	if (ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_SUSPEND_SECCOMP))
+		cr_skip("no PTRACE_O_SUSPEND_SECCOMP");
+}
+
 /* A thread that is traced while the other one is not */
 static void *thread_main(void *arg)
 {
@@ -983,6 +1136,18 @@ static const struct cr_scenario scenarios[] = {
 	{ "ptrace.thread", CR_TREE, thread_setup, thread_check },
 	{ "ptrace.outside", CR_SUBTREE, outside_setup, outside_check,
 	  CR_REFUSED, "that is not in the tree" },
+	{ "ptrace.vfork", CR_TREE, vfork_setup, vfork_check,
+	  CR_REFUSED, "at an event that is not supported" },
+	{ "ptrace.end", CR_TREE, end_setup, end_check,
+	  CR_REFUSED, "at an event that is not supported" },
+	{ "ptrace.filter", CR_TREE, filter_setup, filter_check,
+	  CR_REFUSED, "at an event that is not supported" },
+	{ "ptrace.block_step", CR_TREE, block_setup, block_check,
+	  CR_REFUSED, "block by block" },
+	{ "ptrace.breakpoint", CR_TREE, breakpoint_setup, breakpoint_check,
+	  CR_REFUSED, "hardware breakpoints" },
+	{ "ptrace.suspended_seccomp", CR_TREE, suspended_setup, running_check,
+	  CR_REFUSED, "PTRACE_O_SUSPEND_SECCOMP" },
 };
 
 int main(int argc, char **argv)
