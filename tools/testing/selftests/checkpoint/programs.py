@@ -217,7 +217,8 @@ def check_node():
 # Threads that compute and make garbage, in a virtual machine that compiles them meanwhile.
 JAVA = """
 var File = java.io.File, started = new java.util.concurrent.CountDownLatch(3);
-var results = [], threads = [];
+// Not an array of JavaScript, to which threads must not write at once.
+var results = java.lang.reflect.Array.newInstance(java.lang.String, 3), threads = [];
 function work(seed) {
     var digest = java.security.MessageDigest.getInstance("SHA-256");
     var value = java.lang.reflect.Array.newInstance(java.lang.Byte.TYPE, 1);
@@ -234,7 +235,7 @@ new File("ready").createNewFile();
 while (!new File("go").exists()) java.lang.Thread.sleep(20);
 threads.forEach(function (thread) { thread.join(); });
 var out = new java.io.FileWriter("part");
-out.write(results.join(" "));
+out.write(java.lang.String.join(" ", results));
 out.close();
 new File("part").renameTo(new File("result"));
 quit(5);
