@@ -335,6 +335,9 @@ struct checkpoint_file_lock {
 
 /* kernel/checkpoint/spare.c */
 int checkpoint_may_spare(struct mm_struct *dup, struct mm_struct *mm);
+long checkpoint_get_pages(struct mm_struct *mm, unsigned long address,
+			  unsigned long max, unsigned int flags,
+			  struct page **pages);
 
 /* kernel/checkpoint/track.c */
 struct mm_struct *checkpoint_track_get(const struct mm_struct *mm,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Copy-on-write duplicates of address spaces give way where memory is short.
+ * Nobody is killed for memory because of a checkpoint.
  *
  * What the tasks of a tree write while there is a duplicate takes memory once
  * more, which is charged to their cgroup. No task may be killed for that, so
@@ -8,7 +8,11 @@
  * empties the address space of a victim. Who reads it finds that out, as
  * %MMF_UNSTABLE is set before: a checkpoint fails, and an earlier one that is
  * compared with is as if all had changed since.
+ *
+ * Pages that are swapped out are charged to that cgroup, too, when a checkpoint
+ * reads them. If there is no room for them, the checkpoint waits, and fails.
  */
+#include <linux/delay.h>
 #include <linux/list.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
@@ -34,7 +38,18 @@ struct spare {
 	bool emptied;
 };
 
+/**
+ * struct reader - a task that reads pages of others
+ * @node: in @readers
+ * @task: the task
+ */
+struct reader {
+	struct list_head node;
+	struct task_struct *task;
+};
+
 static LIST_HEAD(spares);
+static LIST_HEAD(readers);
 static DEFINE_SPINLOCK(spares_lock);
 
 static struct mmu_notifier *alloc_spare(struct mm_struct *mm)
@@ -115,16 +130,79 @@ static struct mm_struct *take_spare(struct mem_cgroup *memcg)
 	return NULL;
 }
 
+static long get_pages(struct mm_struct *mm, unsigned long address,
+		      unsigned long max, unsigned int flags,
+		      struct page **pages)
+{
+	struct reader reader = { .task = current };
+	int locked = 1;
+	long got;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	scoped_guard(spinlock, &spares_lock)
+		list_add(&reader.node, &readers);
+	got = get_user_pages_remote(mm, address, max, flags, pages, &locked);
+	scoped_guard(spinlock, &spares_lock)
+		list_del(&reader.node);
+	if (locked)
+		mmap_read_unlock(mm);
+	return got;
+}
+
 /**
- * checkpoint_spare_memory - empty the duplicates that a cgroup pays for
+ * checkpoint_get_pages - get_user_pages_remote() for which nobody is killed
+ * @mm: address space, not locked
+ * @address: of the first page
+ * @max: number of pages; there may be fewer
+ * @flags: FOLL_*
+ * @pages: where they go, with a reference to each
+ *
+ * In a cgroup at its limit, reclaim may find nothing to do at first: what has
+ * just been read counts as used. So it is tried for a second.
+ *
+ * Return: number of pages, or a negative error; -EINTR: a fatal signal came,
+ * -ENOMEM: there was no room for a page for a second
+ */
+long checkpoint_get_pages(struct mm_struct *mm, unsigned long address,
+			  unsigned long max, unsigned int flags,
+			  struct page **pages)
+{
+	long got = get_pages(mm, address, max, flags, pages);
+	unsigned int tries = 50;
+
+	while (got == -ENOMEM && tries-- && !msleep_interruptible(20)) {
+		/* What reclaim goes by may be two seconds old. */
+		mem_cgroup_flush_stats(NULL);
+		got = get_pages(mm, address, 1, flags, pages);
+	}
+	return got;
+}
+
+static bool is_reader(struct task_struct *task)
+{
+	struct reader *reader;
+
+	guard(spinlock)(&spares_lock);
+	list_for_each_entry(reader, &readers, node)
+		if (reader->task == task)
+			return true;
+	return false;
+}
+
+/**
+ * checkpoint_spare_memory - see whether checkpoint spares somebody's life
  * @oc: what the OOM killer is to do
  *
- * Return: whether there was one, so that nobody need be killed yet
+ * Empties the duplicates that a cgroup pays for; @oc->chosen is set if there
+ * was one, as if a victim were on its way out.
+ *
+ * Return: whether nobody need be killed yet, as there was a duplicate, or as it
+ * is a checkpoint that finds no room in a cgroup, which takes that for an answer
  */
 bool checkpoint_spare_memory(struct oom_control *oc)
 {
 	struct mm_struct *mm;
-	bool any = false;
 
 	/* A person who asks for a victim gets one. */
 	if (oc->order == -1)
@@ -133,7 +211,7 @@ bool checkpoint_spare_memory(struct oom_control *oc)
 		__oom_reap_task_mm(mm);
 		mmap_read_unlock(mm);
 		mmput_async(mm);
-		any = true;
+		oc->chosen = (void *)-1UL;
 	}
-	return any;
+	return oc->chosen || (oc->memcg && is_reader(current));
 }

@@ -313,9 +313,11 @@ impl Mm {
 
     /// Holds up to `max` pages from `address` on; at least one. The pages are made present first,
     /// whatever their protection: written to as copy-on-write demands if `write`.
+    ///
+    /// `ENOMEM`: the cgroup of the tasks has no room for a page that was swapped out. `EINTR`: a
+    /// fatal signal came first.
     pub(crate) fn hold(&self, address: u64, max: usize, write: bool) -> Result<Pinned<'_>> {
         let mut flags = bindings::checkpoint_FOLL_FORCE;
-        let mut locked = 1;
         let own = if write {
             self.own_huge_page(address)?
         } else {
@@ -327,24 +329,15 @@ impl Mm {
         if write && own == 0 {
             flags |= bindings::checkpoint_FOLL_WRITE;
         }
-        // SAFETY: The address space is referenced and read-locked; `pages` has room for `max`.
+        // SAFETY: The address space is referenced; `pages` has room for `max`.
         let got = unsafe {
-            if bindings::checkpoint_mmap_read_lock(self.0.as_ptr()) != 0 {
-                return Err(EINTR);
-            }
-            let got = bindings::get_user_pages_remote(
+            bindings::checkpoint_get_pages(
                 self.0.as_ptr(),
                 address as _,
                 max as _,
                 flags as _,
                 pages.as_mut_ptr(),
-                &raw mut locked,
-            );
-
-            if locked != 0 {
-                bindings::checkpoint_mmap_read_unlock(self.0.as_ptr());
-            }
-            got
+            )
         };
 
         to_result(got.min(0) as i32)?;

@@ -200,6 +200,18 @@ static bool start_swap(void)
 	return made && !swapon(SWAP, 0);
 }
 
+/*
+ * Reclaim goes by statistics that may be seconds old: after all pages of a group
+ * have been read it may find none that can be swapped out, and give up. Reading
+ * the statistics brings them up to date.
+ */
+static void settle_group(void)
+{
+	static char buf[8192];
+
+	NEED(cr_slurp(GROUP "memory.stat", buf, sizeof(buf)) > 0);
+}
+
 static void swap_drive(struct cr_run *run)
 {
 	static const unsigned long flags[] = {
@@ -218,13 +230,11 @@ static void swap_drive(struct cr_run *run)
 	if (cr_start(run) && cr_check(run, CR_BEFORE)) {
 		for (i = 0; i < 9 && !run->failed; i++) {
 			ret = cr_try_checkpoint(run, "image", flags[i % 3]);
+			settle_group();
 			if (ret <= 0)
 				cr_failed(run, "round %d: %ld", i, ret);
 			cr_check(run, CR_AFTER);
 		}
-		ret = run->failed ? 0 : save_slowly(run, CHECKPOINT_COW);
-		if (ret <= 0)
-			cr_failed(run, "slowly: %ld", ret);
 		(void)(!run->failed && cr_checkpoint(run, "image", 0) &&
 		       cr_kill(run) && cr_restart(run, "image", 0) &&
 		       cr_check(run, CR_AGAIN));
