@@ -335,6 +335,8 @@ struct checkpoint_file_lock {
 
 /* kernel/checkpoint/spare.c */
 int checkpoint_may_spare(struct mm_struct *dup, struct mm_struct *mm);
+void checkpoint_put_mm(struct mm_struct *mm);
+void checkpoint_put_mm_async(struct mm_struct *dup);
 long checkpoint_get_pages(struct mm_struct *mm, unsigned long address,
 			  unsigned long max, unsigned int flags,
 			  struct page **pages);

@@ -13,29 +13,32 @@
  * reads them. If there is no room for them, the checkpoint waits, and fails.
  */
 #include <linux/delay.h>
+#include <linux/hashtable.h>
 #include <linux/list.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
-#include <linux/mmu_notifier.h>
 #include <linux/oom.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "checkpoint.h"
 
 /**
  * struct spare - a duplicate that may be emptied
- * @notifier: tells when it goes away; holds a reference to the struct alone
- * @node: in @spares
+ * @node: in @spares, by the address of @mm
+ * @mm: the duplicate, with a reference to the struct alone
  * @memcg: who pays for it: the cgroup of the original, or NULL
  * @emptied: whether that has been done
+ * @puts: how many references the worker is to give up
  */
 struct spare {
-	struct mmu_notifier notifier;
-	struct list_head node;
+	struct hlist_node node;
+	struct mm_struct *mm;
 	struct mem_cgroup *memcg;
 	bool emptied;
+	unsigned int puts;
 };
 
 /**
@@ -48,84 +51,129 @@ struct reader {
 	struct task_struct *task;
 };
 
-static LIST_HEAD(spares);
+static DEFINE_HASHTABLE(spares, 10);
 static LIST_HEAD(readers);
 static DEFINE_SPINLOCK(spares_lock);
 
-static struct mmu_notifier *alloc_spare(struct mm_struct *mm)
+static struct spare *find(const struct mm_struct *mm)
 {
-	struct spare *spare = kzalloc_obj(*spare);
+	struct spare *spare;
 
-	if (!spare)
-		return ERR_PTR(-ENOMEM);
-	INIT_LIST_HEAD(&spare->node);
-	return &spare->notifier;
+	lockdep_assert_held(&spares_lock);
+	hash_for_each_possible(spares, spare, node, (unsigned long)mm) {
+		if (spare->mm == mm)
+			return spare;
+	}
+	return NULL;
 }
-
-static void free_spare(struct mmu_notifier *notifier)
-{
-	struct spare *spare = container_of(notifier, struct spare, notifier);
-
-	mem_cgroup_put(spare->memcg);
-	kfree(spare);
-}
-
-static void release_spare(struct mmu_notifier *notifier, struct mm_struct *mm)
-{
-	struct spare *spare = container_of(notifier, struct spare, notifier);
-
-	spin_lock(&spares_lock);
-	list_del_init(&spare->node);
-	spin_unlock(&spares_lock);
-	mmu_notifier_put(notifier);
-}
-
-static const struct mmu_notifier_ops spare_ops = {
-	.release = release_spare,
-	.alloc_notifier = alloc_spare,
-	.free_notifier = free_spare,
-};
 
 /**
  * checkpoint_may_spare - let a duplicate be emptied when memory is short
- * @dup: the duplicate, which nobody else knows yet
+ * @dup: the duplicate, which nobody else knows yet; from now on references to
+ *	it are given up with checkpoint_put_mm() and checkpoint_put_mm_async()
  * @mm: the original
  *
  * Return: 0 or -ENOMEM
  */
 int checkpoint_may_spare(struct mm_struct *dup, struct mm_struct *mm)
 {
-	struct mmu_notifier *notifier = mmu_notifier_get(&spare_ops, dup);
+	struct spare *spare = kzalloc_obj(*spare);
+
+	if (!spare)
+		return -ENOMEM;
+	mmgrab(dup);
+	spare->mm = dup;
+	spare->memcg = get_mem_cgroup_from_mm(mm);
+	guard(spinlock)(&spares_lock);
+	hash_add(spares, &spare->node, (unsigned long)dup);
+	return 0;
+}
+
+/**
+ * checkpoint_put_mm - mmput() for what may be a duplicate
+ * @mm: the address space
+ */
+void checkpoint_put_mm(struct mm_struct *mm)
+{
 	struct spare *spare;
 
-	if (IS_ERR(notifier))
-		return PTR_ERR(notifier);
-	spare = container_of(notifier, struct spare, notifier);
-	spare->memcg = get_mem_cgroup_from_mm(mm);
-	spin_lock(&spares_lock);
-	list_add(&spare->node, &spares);
-	spin_unlock(&spares_lock);
-	return 0;
+	mmput(mm);
+	/*
+	 * As long as there is a struct spare, nothing else has that address.
+	 * So whoever gives up the last reference finds it, and nobody else.
+	 */
+	scoped_guard(spinlock, &spares_lock) {
+		spare = find(mm);
+		if (!spare || atomic_read(&spare->mm->mm_users))
+			return;
+		hash_del(&spare->node);
+	}
+	mem_cgroup_put(spare->memcg);
+	mmdrop(spare->mm);
+	kfree(spare);
+}
+
+/* Who has a reference to give up. */
+static struct mm_struct *next_put(void)
+{
+	struct spare *spare;
+	int i;
+
+	guard(spinlock)(&spares_lock);
+	hash_for_each(spares, i, spare, node) {
+		if (spare->puts) {
+			spare->puts--;
+			return spare->mm;
+		}
+	}
+	return NULL;
+}
+
+static void put_all(struct work_struct *work)
+{
+	struct mm_struct *mm;
+
+	while ((mm = next_put())) {
+		checkpoint_put_mm(mm);
+		cond_resched();
+	}
+}
+
+static DECLARE_WORK(puts, put_all);
+
+/**
+ * checkpoint_put_mm_async - checkpoint_put_mm() by somebody else, later
+ * @dup: the duplicate
+ */
+void checkpoint_put_mm_async(struct mm_struct *dup)
+{
+	struct spare *spare;
+
+	scoped_guard(spinlock, &spares_lock) {
+		spare = find(dup);
+		if (!WARN_ON_ONCE(!spare))
+			spare->puts++;
+	}
+	schedule_work(&puts);
 }
 
 /* A duplicate whose memory would help, with its lock and a reference. */
 static struct mm_struct *take_spare(struct mem_cgroup *memcg)
 {
-	struct mm_struct *mm;
 	struct spare *spare;
+	int i;
 
 	guard(spinlock)(&spares_lock);
-	list_for_each_entry(spare, &spares, node) {
-		mm = spare->notifier.mm;
+	hash_for_each(spares, i, spare, node) {
 		if (spare->emptied ||
 		    (memcg && !mem_cgroup_is_descendant(spare->memcg, memcg)) ||
-		    !mmget_not_zero(mm))
+		    !mmap_read_trylock(spare->mm))
 			continue;
-		if (mmap_read_trylock(mm)) {
+		if (mmget_not_zero(spare->mm)) {
 			spare->emptied = true;
-			return mm;
+			return spare->mm;
 		}
-		mmput_async(mm);
+		mmap_read_unlock(spare->mm);
 	}
 	return NULL;
 }
@@ -210,7 +258,7 @@ bool checkpoint_spare_memory(struct oom_control *oc)
 	while ((mm = take_spare(oc->memcg))) {
 		__oom_reap_task_mm(mm);
 		mmap_read_unlock(mm);
-		mmput_async(mm);
+		checkpoint_put_mm_async(mm);
 		oc->chosen = (void *)-1UL;
 	}
 	return oc->chosen || (oc->memcg && is_reader(current));

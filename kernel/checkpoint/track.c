@@ -53,7 +53,7 @@ static struct track *find(const struct mm_struct *mm)
 static void forget(struct track *track)
 {
 	/* Not by whoever exits. */
-	mmput_async(track->before);
+	checkpoint_put_mm_async(track->before);
 	mmu_notifier_put(&track->notifier);
 }
 
@@ -156,7 +156,7 @@ int checkpoint_track_set(struct mm_struct *mm, struct mm_struct *before,
 	}
 	mutex_unlock(&tracks_mutex);
 	if (old)
-		mmput(old);
+		checkpoint_put_mm(old);
 	return 0;
 }
 

@@ -33,7 +33,7 @@ unsafe impl Sync for Mm {}
 impl Drop for Mm {
     fn drop(&mut self) {
         // SAFETY: The type owns a reference.
-        unsafe { bindings::mmput(self.0.as_ptr()) };
+        unsafe { bindings::checkpoint_put_mm(self.0.as_ptr()) };
     }
 }
 
