@@ -8,12 +8,12 @@ use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 use clap::Parser;
+use fork::Fork;
 use nix::sys::signal::SigSet;
 use nix::sys::signal::Signal;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -53,7 +53,9 @@ fn main() -> Result<()> {
     // Threads and children inherit it.
     signals.thread_block()?;
     for _ in 1..arguments.processes {
-        spawn_child(&arguments)?;
+        if let Fork::Child = fork::fork().context("a child")? {
+            break;
+        }
     }
     let memory = Memory::new(&arguments);
     let threads = Threads::new(arguments.threads)?;
@@ -72,24 +74,6 @@ fn say(word: &str) -> Result<()> {
     // One write, as others write to the same file.
     let line = format!("{word} {}\n", std::process::id());
     Ok(std::io::stdout().write_all(line.as_bytes())?)
-}
-
-/// A child has all that its parent has, except for children.
-fn spawn_child(arguments: &Arguments) -> Result<()> {
-    let program = std::env::current_exe()?;
-    let mut command = Command::new(&program);
-    for (option, number) in [
-        ("--megabytes", arguments.megabytes),
-        ("--threads", arguments.threads),
-        ("--descriptors", arguments.descriptors),
-    ] {
-        command.arg(option).arg(number.to_string());
-    }
-    if arguments.clean {
-        command.arg("--clean");
-    }
-    command.spawn().context("a child")?;
-    Ok(())
 }
 
 const PAGE_WORDS: usize = 4096 / size_of::<u64>();

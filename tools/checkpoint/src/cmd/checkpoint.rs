@@ -5,6 +5,7 @@
 use std::fs;
 use std::fs::File;
 use std::io;
+use std::io::IsTerminal;
 use std::io::Seek;
 use std::io::Write;
 use std::path::Path;
@@ -435,6 +436,9 @@ struct Progress {
 
 impl Progress {
     fn start(out: &Output) -> Result<Option<Progress>> {
+        if !io::stderr().is_terminal() {
+            return Ok(None);
+        }
         let Some(file) = out.growing() else {
             return Ok(None);
         };
