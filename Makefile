@@ -24,7 +24,7 @@ O ?= build
 T ?= *
 
 ARCHES := x86_64
-VARIANTS := debug
+VARIANTS := debug without
 ifneq ($(filter-out $(VARIANTS),$(VARIANT)),)
 $(error VARIANT=$(VARIANT) is not known; choose one of: $(VARIANTS))
 endif
@@ -96,7 +96,7 @@ tools: packages | $(CARGO_HOME)/config.toml ## build the user tools and the runn
 	$(Q)mkdir -p $(O)/$(ARCH)/bin
 	$(Q)mkdir -p $(O)/bin && install -C $(BIN)/vm $(VM)
 	$(Q)install -C $(BIN)/vm-guest $(O)/$(ARCH)/vm-guest
-	$(Q)for name in cr bench makeprocs; do install -C $(BIN)/$$name $(O)/$(ARCH)/bin/$$name; done
+	$(Q)for name in cr bench makeprocs idle; do install -C $(BIN)/$$name $(O)/$(ARCH)/bin/$$name; done
 	$(Q)for name in $(NAMES); do ln -sf cr $(O)/$(ARCH)/bin/$$name; done
 
 .PHONY: rootdisk
@@ -119,6 +119,11 @@ demo: all ## checkpoint real programs, reboot the machine, restart them
 bench: export MEMORY ?= 6144
 bench: all ## measure checkpoint and restart side by side with CRIU; QUICK=1 is short
 	$(Q)$(VM) bench
+
+.PHONY: idle
+idle: all ## measure what the subsystem costs those who do not use it
+	$(Q)VARIANT=without config/kernel
+	$(Q)$(VM) idle
 
 .PHONY: lint
 lint: kernel tools ## check the style of everything, and count the edits of the kernel

@@ -3,9 +3,11 @@
 //! - `results`: what is measured, and how the guest tells the host.
 //! - `table`: medians and ratios, for a terminal.
 //! - `chart`: the same as a picture.
+//! - `idle`: what a kernel costs when nobody uses the subsystem.
 //!
-//! The programs `bench` and `makeprocs` run in the guest.
+//! The programs `bench`, `makeprocs` and `idle` run in the guest.
 
 pub mod chart;
+pub mod idle;
 pub mod results;
 pub mod table;

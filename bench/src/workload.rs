@@ -56,11 +56,12 @@ const fn lazy(name: &'static str, megabytes: usize) -> Workload {
     }
 }
 
-pub const ALL: [Workload; 17] = [
+pub const ALL: [Workload; 19] = [
     makeprocs("1 process", 1, 0, 1, 0, true),
     makeprocs("10 processes", 10, 0, 1, 0, true),
     makeprocs("100 processes", 100, 0, 1, 0, false),
     makeprocs("1000 processes", 1000, 0, 1, 0, false),
+    makeprocs("10000 processes", 10000, 0, 1, 0, false),
     makeprocs("10 x 1 MB", 10, 1, 1, 0, false),
     makeprocs("10 x 10 MB", 10, 10, 1, 0, false),
     makeprocs("10 x 100 MB", 10, 100, 1, 0, false),
@@ -83,6 +84,7 @@ pub const ALL: [Workload; 17] = [
     lazy("1024 MB lazy", 1024),
     makeprocs("100 threads", 1, 0, 100, 0, true),
     makeprocs("1000 threads", 1, 0, 1000, 0, false),
+    makeprocs("10000 threads", 1, 0, 10000, 0, false),
     makeprocs("1000 files", 1, 0, 1, 1000, true),
     Workload {
         name: "python3",
@@ -93,7 +95,7 @@ pub const ALL: [Workload; 17] = [
 ];
 
 /// What a sleeping process has of its own, in bytes; an upper bound.
-const SMALL: u64 = 512 << 10;
+const SMALL: u64 = 224 << 10;
 
 impl Workload {
     pub fn processes(&self) -> usize {

@@ -45,8 +45,8 @@ use kernel::sync::Arc;
 /// How many pages are moved at once.
 const BATCH: u64 = 256;
 
-/// How many ranges one walk of the page tables can find.
-const RANGES: usize = 512;
+/// How many ranges one walk of the page tables can find: as many as fit into a page.
+const RANGES: usize = 170;
 
 /// Where the image has the content of pages.
 #[derive(Clone, Copy, PartialEq, Eq)]

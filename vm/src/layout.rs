@@ -23,13 +23,15 @@ pub enum Variant {
     Plain,
     /// With all that finds mistakes, of `config/debug.config`.
     Debug,
+    /// Without the subsystem, of `config/without.config`.
+    Without,
 }
 
 impl Variant {
     /// Megabytes of memory that it needs for the tests.
     pub fn memory(self) -> u32 {
         match self {
-            Variant::Plain => 2048,
+            Variant::Plain | Variant::Without => 2048,
             Variant::Debug => 4096,
         }
     }
@@ -37,7 +39,7 @@ impl Variant {
     /// How many times slower it is, at most.
     pub fn slowness(self) -> u32 {
         match self {
-            Variant::Plain => 1,
+            Variant::Plain | Variant::Without => 1,
             Variant::Debug => 5,
         }
     }
@@ -45,7 +47,7 @@ impl Variant {
     /// What it needs of the kernel's command line.
     pub fn arguments(self) -> &'static str {
         match self {
-            Variant::Plain => "",
+            Variant::Plain | Variant::Without => "",
             Variant::Debug => {
                 "panic_on_warn=1 page_poison=1 sysctl.kernel.hung_task_timeout_secs=300"
             }
@@ -65,11 +67,23 @@ impl Layout {
         })
     }
 
+    /// The same for another kernel.
+    pub fn with(&self, variant: Variant) -> Layout {
+        Layout {
+            build: self.build.clone(),
+            arch: self.arch.clone(),
+            variant,
+        }
+    }
+
     /// The kernel, which must have been built.
     pub fn kernel(&self) -> Result<PathBuf> {
         match self.variant {
             Variant::Plain => self.built("kernel/vmlinux", "make kernel"),
             Variant::Debug => self.built("kernel-debug/vmlinux", "make kernel VARIANT=debug"),
+            Variant::Without => {
+                self.built("kernel-without/vmlinux", "make kernel VARIANT=without")
+            }
         }
     }
 

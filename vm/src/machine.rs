@@ -26,7 +26,7 @@ use vm::Event;
 use vm::Request;
 
 /// What the machine is made of.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Hardware {
     /// Emulate the processor (tcg), or use the host's (kvm).
     #[arg(long, env = "ACCEL", default_value = "tcg")]
@@ -59,6 +59,16 @@ impl Hardware {
             false => "",
         };
         format!("QEMU {accel}{clock}, {cpus} CPUs, {memory} MB")
+    }
+
+    /// One processor, and a clock that counts its instructions: what is measured comes out the
+    /// same each time.
+    pub fn repeatable(&self) -> Hardware {
+        Hardware {
+            cpus: 1,
+            icount: true,
+            ..self.clone()
+        }
     }
 
     fn memory(&self, layout: &Layout) -> u32 {

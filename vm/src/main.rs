@@ -6,12 +6,14 @@
 //! - `session`: one command for a person: `vm run` and `vm shell`.
 //! - `demo`: the demonstration.
 //! - `bench`: the benchmark.
+//! - `idle`: the same of a kernel with and without the subsystem.
 //! - `suite`: `vm test`, with `ktap`, `kernel_log` and `report`.
 
 mod bench;
 mod console;
 mod demo;
 mod disk;
+mod idle;
 mod kernel_log;
 mod ktap;
 mod layout;
@@ -63,6 +65,8 @@ enum Action {
     Demo(demo::Demo),
     /// Measure checkpoint and restart side by side with CRIU.
     Bench(bench::Bench),
+    /// Measure what the subsystem costs those who do not use it.
+    Idle,
     /// Run all tests; the last line counts them.
     Test(suite::Test),
 }
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
                 Action::Shell(shell) => shell.perform(&layout, hardware),
                 Action::Demo(demo) => demo.perform(&layout, hardware),
                 Action::Bench(bench) => bench.perform(&layout, hardware),
+                Action::Idle => idle::perform(&layout, hardware),
                 Action::Test(test) => test.perform(&layout, hardware),
             }
         });
