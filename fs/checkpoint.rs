@@ -31,6 +31,7 @@ pub(crate) mod tty;
 #[path = "checkpoint/unnamed.rs"]
 pub(crate) mod unnamed;
 
+use crate::error::Error;
 use crate::error::Result;
 use crate::format::file as format;
 use crate::format::file::OpenFile;
@@ -45,6 +46,8 @@ use crate::sys;
 use crate::sys::file::FileRef;
 use kernel::fmt;
 use kernel::prelude::*;
+use kernel::time::delay::fsleep;
+use kernel::time::Delta;
 
 /// A kind of open file.
 pub(crate) struct FileKind {
@@ -220,39 +223,62 @@ pub(crate) fn open_flags(open: &OpenFile) -> Result<u32> {
     Ok(open.flags)
 }
 
+/// How often it is looked whether a reference from outside is there to stay, and how many
+/// milliseconds lie between.
+const LOOKS: u32 = 100;
+const BETWEEN_LOOKS: i64 = 5;
+
 /// Compares how often the tree refers to each shared object with how often anybody does (*leak
 /// detection*). `EBUSY`: somebody outside shares one, and the log says which.
+///
+/// Who looks into `/proc/PID` from outside has a reference, too, but soon lets it go.
 pub(crate) fn check_leaks(saver: &Saver<'_>) -> Result {
+    for _ in 1..LOOKS {
+        match compare_references(saver, false) {
+            Err(error) if error.errno() == EBUSY => {}
+            result => return result,
+        }
+        if sys::task::is_dying() {
+            return Err(EINTR.into());
+        }
+        fsleep(Delta::from_millis(BETWEEN_LOOKS));
+    }
+    compare_references(saver, true)
+}
+
+/// One look; the log is told only if it is the last.
+fn compare_references(saver: &Saver<'_>, tell: bool) -> Result {
+    let busy = |args: fmt::Arguments<'_>| match tell {
+        true => saver.log.error(EBUSY, args),
+        false => Error::told(EBUSY),
+    };
     let compare = |what: fmt::Arguments<'_>, class, key, count| {
         let ours = saver.objects.references(class, key);
 
         if ours == count {
             return Ok(());
         }
-        Err(saver.log.error(
-            EBUSY,
-            fmt!("{what}: the container has {ours} references, but there are {count}"),
-        ))
+        Err(busy(fmt!(
+            "{what}: the container has {ours} references, but there are {count}"
+        )))
     };
 
     for file in &saver.files {
         // One reference more is our own, by which the file stays.
-        compare(
-            fmt!("file {}", &*saver.name_of(file)),
-            Class::File,
-            sys::file::key(file),
-            sys::file::count(file).saturating_sub(1),
-        )?;
+        let count = sys::file::count(file).saturating_sub(1);
+        let key = sys::file::key(file);
+
+        // The name takes longer than all else: it is looked up only for the log.
+        if saver.objects.references(Class::File, key) != count {
+            compare(fmt!("file {}", &*saver.name_of(file)), Class::File, key, count)?;
+        }
     }
     for file in &saver.files {
         if pipe::is_shared_outside(&saver.objects, file) || tty::is_shared_outside(saver, file) {
-            return Err(saver.log.error(
-                EBUSY,
-                fmt!(
-                    "{}: an end is open outside of the container",
-                    &*saver.name_of(file)
-                ),
-            ));
+            return Err(busy(fmt!(
+                "{}: an end is open outside of the container",
+                &*saver.name_of(file)
+            )));
         }
     }
     for table in &saver.tables {

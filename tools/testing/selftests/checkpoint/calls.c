@@ -546,6 +546,54 @@ static void task_self_threads_drive(struct cr_run *run)
 	pthread_join(thread, NULL);
 }
 
+/* Reads what /proc tells of a process, again and again, as top(1) does. */
+static void watch(pid_t pid)
+{
+	static const char * const names[] = {
+		"maps", "cmdline", "environ", "fd/0", "fd/1", "fd/2", "exe",
+		"smaps", "fdinfo/1", "cwd", "stat"
+	};
+	static char buf[65536];
+	char path[64];
+	unsigned int i;
+	int fd;
+
+	for (i = 0;; i = (i + 1) % ARRAY_SIZE(names)) {
+		snprintf(path, sizeof(path), "/proc/%d/%s", pid, names[i]);
+		if (readlink(path, buf, sizeof(buf)) > 0)
+			continue;
+		fd = open(path, O_RDONLY);
+		while (read(fd, buf, sizeof(buf)) > 0)
+			;
+		close(fd);
+	}
+}
+
+/* Who looks from outside shares an address space and files for a moment. */
+static void watched_drive(struct cr_run *run)
+{
+	pid_t watchers[3];
+	unsigned int i;
+
+	if (!start(run))
+		return;
+	for (i = 0; i < ARRAY_SIZE(watchers); i++) {
+		watchers[i] = fork();
+		if (!watchers[i])
+			watch(run->root);
+	}
+	for (i = 0; i < 20 && cr_checkpoint(run, "image", 0); i++)
+		;
+	for (i = 0; i < ARRAY_SIZE(watchers); i++) {
+		kill(watchers[i], SIGKILL);
+		waitpid(watchers[i], NULL, 0);
+	}
+	(void)(cr_check(run, CR_AFTER) &&
+	       cr_checkpoint(run, "image", CHECKPOINT_KILL) &&
+	       cr_none_left(run) && cr_restart(run, "image", 0) &&
+	       cr_check(run, CR_AGAIN));
+}
+
 static void stats_drive(struct cr_run *run)
 {
 	if (!start(run) || !cr_checkpoint(run, "image", CHECKPOINT_STATS))
@@ -574,6 +622,7 @@ static const struct cr_scenario scenarios[] = {
 	DRIVEN("restart_frozen", CR_TREE, restart_frozen_drive),
 	DRIVEN("new_pids", CR_SUBTREE, new_pids_drive),
 	DRIVEN("stats", CR_SUBTREE, stats_drive),
+	DRIVEN("watched", CR_TREE, watched_drive),
 	{ "call.task_self", CR_SUBTREE, file_setup, alone_check,
 	  .drive = task_self_drive },
 	DRIVEN("task_self_tree", CR_TREE, task_self_tree_drive),
