@@ -270,7 +270,12 @@ fn compare_references(saver: &Saver<'_>, tell: bool) -> Result {
 
         // The name takes longer than all else: it is looked up only for the log.
         if saver.objects.references(Class::File, key) != count {
-            compare(fmt!("file {}", &*saver.name_of(file)), Class::File, key, count)?;
+            compare(
+                fmt!("file {}", &*saver.name_of(file)),
+                Class::File,
+                key,
+                count,
+            )?;
         }
     }
     for file in &saver.files {

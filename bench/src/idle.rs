@@ -30,7 +30,9 @@ pub fn table(with: &Costs, without: &Costs) -> Result<String> {
 fn rows(text: &mut String, with: &[(String, u64)], without: &[(String, u64)]) -> Result<()> {
     for (name, ours) in with {
         let plain = without.iter().find(|(other, _)| other == name);
-        let plain = plain.with_context(|| format!("{name}: not measured in both"))?.1;
+        let plain = plain
+            .with_context(|| format!("{name}: not measured in both"))?
+            .1;
         let more = (*ours as f64 / plain as f64 - 1.0) * 100.0;
         writeln!(text, "{name:34}{plain:>12}{ours:>12}{more:>+8.2}%")?;
     }

@@ -81,9 +81,7 @@ impl Layout {
         match self.variant {
             Variant::Plain => self.built("kernel/vmlinux", "make kernel"),
             Variant::Debug => self.built("kernel-debug/vmlinux", "make kernel VARIANT=debug"),
-            Variant::Without => {
-                self.built("kernel-without/vmlinux", "make kernel VARIANT=without")
-            }
+            Variant::Without => self.built("kernel-without/vmlinux", "make kernel VARIANT=without"),
         }
     }
 

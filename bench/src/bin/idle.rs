@@ -86,11 +86,7 @@ fn main() -> Result<()> {
 }
 
 /// The median of what a kind of work takes.
-fn measure(
-    name: &str,
-    times: u32,
-    mut work: impl FnMut() -> Result<()>,
-) -> Result<(String, u64)> {
+fn measure(name: &str, times: u32, mut work: impl FnMut() -> Result<()>) -> Result<(String, u64)> {
     let mut batches = Vec::with_capacity(BATCHES);
     work().with_context(|| name.to_owned())?;
     for _ in 0..BATCHES {
@@ -152,7 +148,9 @@ fn messages(count: usize) -> Result<()> {
 /// As hackbench: each of so many senders writes to each of as many receivers.
 fn crowd(pairs: usize, count: usize) -> Result<()> {
     const MESSAGE: [u8; 100] = [0; 100];
-    let sockets: Vec<_> = (0..pairs).map(|_| UnixStream::pair()).collect::<Result<_, _>>()?;
+    let sockets: Vec<_> = (0..pairs)
+        .map(|_| UnixStream::pair())
+        .collect::<Result<_, _>>()?;
     let mut pids = Vec::new();
     for (receiver, _) in &sockets {
         match fork::fork().context("fork")? {
@@ -193,7 +191,10 @@ fn parts_of_the_kernel() -> Result<Vec<(String, u64)>> {
             continue;
         };
         let (start, end) = range.split_once('-').context("a range of /proc/iomem")?;
-        let (start, end) = (u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?);
+        let (start, end) = (
+            u64::from_str_radix(start, 16)?,
+            u64::from_str_radix(end, 16)?,
+        );
         parts.push((format!("kernel {name}"), (end - start).saturating_add(1)));
     }
     ensure!(!parts.is_empty(), "/proc/iomem does not tell of the kernel");
