@@ -9,6 +9,7 @@
 #: KERNEL_SRC=  your own source tree of Linux 7.3; it is copied, not changed
 #: T=           a glob: tests, suites and programs to run, workloads to measure (*)
 #: VARIANT=     "debug": a kernel that looks for its own mistakes, and is slow
+#:              "without": one without the subsystem, as `make idle` needs it
 #: V=1          show commands
 #: ACCEL=kvm    let the machine use the processor, instead of emulating it
 #: ICOUNT=1     let the clock of the machine count instructions: times repeat
