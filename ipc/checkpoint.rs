@@ -7,13 +7,16 @@
 //! that are to be destroyed (IPC_RMID) or locked (SHM_LOCK), and who has made it
 //! (kernel.shm_rmid_forced); values of semaphores; messages; the limits of the namespace, and which
 //! identifiers it gives out next.
-//! Not kept, and refused: SEM_UNDO, message queues of POSIX; and in a subtree, attached segments of
-//! the caller's namespace.
+//! Not kept, and refused: message queues of POSIX; and in a subtree, attached segments of the
+//! caller's namespace. For what tasks are to undo, see [`sem_undo`].
 //!
 //! Objects are made empty by the root of the tree, before anybody can attach one. What they
 //! remember of users is set when all are there.
 //!
 //! C sources: `ipc/shm.c`, `ipc/sem.c`, `ipc/msg.c`
+
+#[path = "checkpoint/sem_undo.rs"]
+pub(crate) mod sem_undo;
 
 use crate::error::Result;
 use crate::format::header::MODE_CONTAINER;
@@ -22,6 +25,7 @@ use crate::format::namespace::IpcPerm;
 use crate::format::namespace::Message;
 use crate::format::namespace::MsgQueue;
 use crate::format::namespace::SemSet;
+use crate::format::namespace::SemUndo;
 use crate::format::namespace::Semaphore;
 use crate::format::namespace::ShmSegment;
 use crate::format::namespace::SHM_NORESERVE;
@@ -110,6 +114,7 @@ const VALUE_MAX: u32 = 32767;
 /// An IPC namespace that has been saved.
 pub(crate) struct Saved {
     ns: ipc::IpcNs,
+    number: ObjRef,
     /// Identifiers of its segments, and how many mappings each has.
     segments: KVVec<(i32, u64)>,
 }
@@ -154,7 +159,11 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     })?;
     each(&ns, ipc::Class::Sem, |id| save_sem(saver, &ns, number, id))?;
     each(&ns, ipc::Class::Msg, |id| save_msg(saver, &ns, number, id))?;
-    saver.ipc = Some(Saved { ns, segments });
+    saver.ipc = Some(Saved {
+        ns,
+        number,
+        segments,
+    });
     Ok(number)
 }
 
@@ -419,6 +428,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
             }
             state.ipc
         }
+        SemUndo::KIND => return sem_undo::check(record, kind_of),
         _ => check_msg(record)?,
     };
 
@@ -623,6 +633,7 @@ pub(crate) fn finish(restart: &Restart, root: &kernel::task::Task, number: ObjRe
         }
         ns.set_sem(&pid_ns, &sem_state(&state), &values)?;
     }
+    sem_undo::finish(restart, &ns, number)?;
     for record in restart.belonging::<MsgQueue>(number) {
         let (state, _) = record.parse::<MsgQueue>()?;
 

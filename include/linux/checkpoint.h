@@ -127,6 +127,15 @@ int checkpoint_sem_create(const struct checkpoint_sem *state);
 int checkpoint_sem_set(struct ipc_namespace *ns, struct pid_namespace *pid_ns,
 		       const struct checkpoint_sem *state,
 		       const struct checkpoint_sem_value *values);
+unsigned long checkpoint_semundo(struct task_struct *task, unsigned int *users);
+unsigned int checkpoint_semundo_sets(struct task_struct *task, int *ids,
+				     unsigned int max);
+int checkpoint_semundo_get(struct ipc_namespace *ns, unsigned long list, int id,
+			   short *adjustments, unsigned int max);
+int checkpoint_semundo_make(struct task_struct *task);
+int checkpoint_semundo_share(struct task_struct *task, struct task_struct *first);
+int checkpoint_semundo_add(struct task_struct *task, struct ipc_namespace *ns,
+			   int id, const short *adjustments, unsigned int count);
 
 /* ipc/msgutil.c, ipc/msg.c */
 struct msg_msg *checkpoint_load_msg(const void *src, size_t len);
@@ -141,9 +150,6 @@ int checkpoint_msg_append(int id, const struct checkpoint_msg_head *head,
 			  const void *data);
 int checkpoint_msg_set(struct ipc_namespace *ns, struct pid_namespace *pid_ns,
 		       const struct checkpoint_msg *state);
-
-/* ipc/sem.c: whether the exit of @task would change a semaphore (SEM_UNDO) */
-bool checkpoint_has_semundo(struct task_struct *task);
 
 /* kernel/sys.c */
 int do_prlimit(struct task_struct *tsk, unsigned int resource,

@@ -46,6 +46,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/security.h>
+#include <linux/sem.h>
 #include <linux/seccomp.h>
 #include <linux/shmem_fs.h>
 #include <linux/time_namespace.h>

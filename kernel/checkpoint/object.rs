@@ -108,6 +108,36 @@ impl ObjectTable {
     }
 }
 
+/// Who has something that several tasks can have and that is no object: the first of the tasks,
+/// and how many they are.
+pub(crate) struct Sharers {
+    tree: RBTree<usize, (i32, u32)>,
+}
+
+impl Sharers {
+    /// Nobody yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            tree: RBTree::new(),
+        }
+    }
+
+    /// Adds a task to those that have it; gives the first.
+    pub(crate) fn join(&mut self, key: usize, tid: i32) -> Result<i32> {
+        if let Some((first, count)) = self.tree.get_mut(&key) {
+            *count = count.saturating_add(1);
+            return Ok(*first);
+        }
+        self.tree.try_create_and_insert(key, (tid, 1), GFP_KERNEL)?;
+        Ok(tid)
+    }
+
+    /// How many have it.
+    pub(crate) fn count(&self, key: usize) -> u32 {
+        self.tree.get(&key).map_or(0, |(_, count)| *count)
+    }
+}
+
 #[cfg(CONFIG_CHECKPOINT_KUNIT_TEST)]
 #[kunit_tests(checkpoint_object)]
 mod tests {

@@ -213,7 +213,7 @@ impl Plan {
                 fmt!("the image is not valid: its tasks cannot trace each other like this"),
             )
         })?;
-        self.check_io().map_err(|error| {
+        self.check_sharing().map_err(|error| {
             log.error(
                 error.errno(),
                 fmt!("the image is not valid: its tasks cannot share I/O contexts like this"),
@@ -427,22 +427,26 @@ impl Plan {
         Ok(())
     }
 
-    /// Who shares the I/O context of another task was made later, and the other has its own.
-    fn check_io(&self) -> Result {
+    /// Who shares the I/O context of another task, or its adjustments of semaphores, was made
+    /// later, and the other has its own.
+    fn check_sharing(&self) -> Result {
         let attributes = |plan: &TaskPlan| self.only::<task::Attributes>(plan.number);
+        let firsts = |plan| attributes(plan).map(|state| [state.io, state.sem_undo]);
 
         for (index, plan) in self.tasks.iter().enumerate() {
             if plan.is_zombie {
                 continue;
             }
-            let Some(tid) = crate::task::io_of(&attributes(plan)?, plan.tid) else {
-                continue;
-            };
-            let number = self.index_of(tid).filter(|first| *first < index);
-            let first = self.tasks.get(number.ok_or(EINVAL)?).ok_or(EINVAL)?;
+            for (which, tid) in firsts(plan)?.into_iter().enumerate() {
+                if tid == 0 || tid == plan.tid {
+                    continue;
+                }
+                let number = self.index_of(tid).filter(|first| *first < index);
+                let first = self.tasks.get(number.ok_or(EINVAL)?).ok_or(EINVAL)?;
 
-            if first.is_zombie || attributes(first)?.io != first.tid {
-                return Err(EINVAL.into());
+                if first.is_zombie || firsts(first)?.get(which) != Some(&first.tid) {
+                    return Err(EINVAL.into());
+                }
             }
         }
         Ok(())
@@ -797,7 +801,9 @@ impl Checker {
                 ipc::check(record, kind_of)?;
                 return object(record);
             }
-            namespace::SemSet::KIND | namespace::MsgQueue::KIND => ipc::check(record, kind_of)?,
+            namespace::SemSet::KIND | namespace::SemUndo::KIND | namespace::MsgQueue::KIND => {
+                ipc::check(record, kind_of)?
+            }
             namespace::UtsNs::KIND
             | namespace::PidNs::KIND
             | namespace::TimeNs::KIND

@@ -44,6 +44,7 @@ use crate::format::Record;
 use crate::fs;
 use crate::fs::table;
 use crate::image::RawRecord;
+use crate::ipc;
 use crate::log::Log;
 use crate::mm;
 use crate::mm::pages::Owner;
@@ -406,6 +407,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     restart.pass(&restart.built.all)?;
     let later = read_pages(restart, stream, flags)?;
     finish_files(restart)?;
+    ipc::sem_undo::share(restart)?;
     task::namespace::finish(restart, &*restart.task(0)?, restart.root_task()?)?;
     fs::eventpoll::restore_items(restart)?;
     fs::lock::restore_rest(restart)?;

@@ -30,6 +30,7 @@ use crate::log::Log;
 use crate::mm;
 use crate::object::Class;
 use crate::object::ObjectTable;
+use crate::object::Sharers;
 use crate::sys;
 use crate::sys::file::FileRef;
 use crate::sys::file::Path;
@@ -102,8 +103,10 @@ pub(crate) struct Saver<'a> {
     pub(crate) autogroups: RBTree<usize, i32>,
     /// How far the clocks of the tree are ahead of those of the machine.
     pub(crate) clocks: sys::usage::Start,
-    /// The I/O contexts that several tasks have: the first of these, and how many they are.
-    pub(crate) io_contexts: RBTree<usize, (i32, u32)>,
+    /// The I/O contexts that several tasks have.
+    pub(crate) io_contexts: Sharers,
+    /// The lists of what is to be undone of semaphores.
+    pub(crate) undo_lists: Sharers,
     /// Epoll sets, whose registrations are saved when all files are.
     pub(crate) epolls: KVVec<(FileRef, ObjRef)>,
     /// The [`sys::file::key`] of each signalfd so far.
@@ -440,7 +443,8 @@ fn collect(
         directories: KVVec::new(),
         autogroups: RBTree::new(),
         clocks: root_clocks(tree)?,
-        io_contexts: RBTree::new(),
+        io_contexts: Sharers::new(),
+        undo_lists: Sharers::new(),
         epolls: KVVec::new(),
         signalfds: KVVec::new(),
         locked: RBTree::new(),

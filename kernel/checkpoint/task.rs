@@ -44,6 +44,7 @@ use crate::format::task as format;
 use crate::format::ObjRef;
 use crate::fs::table;
 use crate::image;
+use crate::ipc;
 use crate::mm;
 use crate::restore::Restart;
 use crate::save::Saver;
@@ -75,6 +76,7 @@ pub(crate) fn save_all(saver: &mut Saver<'_>, tree: &Tree) -> Result<u32> {
     }
     signal::check_sharing(saver, tree)?;
     attributes::check_sharing(saver, tree)?;
+    ipc::sem_undo::check_sharing(saver, tree)?;
     pids::check_sysv(saver, tree)?;
     Ok(u32::try_from(tree.tasks().len()).map_err(|_| E2BIG)?)
 }
@@ -436,7 +438,6 @@ pub(crate) use self::signal::restore_pending;
 
 pub(crate) use self::attributes::check as check_attributes;
 pub(crate) use self::attributes::check_filter;
-pub(crate) use self::attributes::io_of;
 pub(crate) use self::attributes::restore_filter;
 pub(crate) use self::attributes::share_io;
 pub(crate) use self::cred::check as check_cred;

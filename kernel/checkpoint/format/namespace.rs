@@ -105,6 +105,23 @@ record! {
     }
 }
 
+record! {
+    /// What is to be undone of a set of semaphores when the last of some tasks ends (SEM_UNDO). The
+    /// tail is `count` adjustments, i16 each, and zeros up to a multiple of eight bytes. The records
+    /// of a task stand in the order in which it is done.
+    pub struct SemUndo: kind 0x1c, version 1, size 16 {
+        /// The [`IpcNs`].
+        pub ipc: ObjRef,
+        /// Thread id of the first of the tasks; the others name it as well:
+        /// [`super::task::Attributes::sem_undo`].
+        pub tid: i32,
+        /// The set.
+        pub id: i32,
+        /// How many semaphores the set has.
+        pub count: u32,
+    }
+}
+
 plain! {
     /// A message of a [`MsgQueue`].
     pub struct Message: size 16 {

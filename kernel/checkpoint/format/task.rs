@@ -546,7 +546,7 @@ pub const ATTRIBUTE_UTIL_MAX: u32 = 0x1000;
 
 record! {
     /// What prctl(2), sched_setattr(2) and similar calls have set of a task.
-    pub struct Attributes: kind 0x34, version 1, size 96 {
+    pub struct Attributes: kind 0x34, version 1, size 104 {
         /// The [`Task`].
         pub task: ObjRef,
         /// `ATTRIBUTE_*`.
@@ -576,6 +576,13 @@ record! {
         pub futex_slots: u32,
         /// CLONE_IO: thread id of the first task that has the same I/O context; 0 if it is its own.
         pub io: i32,
+        /// CLONE_SYSVSEM: thread id of the first task that has the same list of adjustments
+        /// ([`SemUndo`]), which may be itself; 0 if it has none.
+        ///
+        /// [`SemUndo`]: super::namespace::SemUndo
+        pub sem_undo: i32,
+        /// Zero.
+        pub reserved: u32,
         /// Utilization clamps, of 1024; 0 unless the flags say so.
         pub util_min: u32,
         /// See there.

@@ -11,7 +11,8 @@
 //! As after execve(2) there is no way back then: if memory runs out now, the caller is killed.
 //!
 //! The caller keeps its pid, its parent, its process group, its session and the controlling
-//! terminal of that, and the signals that are pending for it. As in execve(2), its timers end.
+//! terminal of that, and the signals that are pending for it. As in execve(2), its timers end. What
+//! it was to undo of semaphores (SEM_UNDO) is undone, as when it ends.
 
 use super::objects::Built;
 use super::Restart;
@@ -127,6 +128,7 @@ fn become_it(restart: &Restart) -> Result {
     sys::signal::set_blocked(u64::MAX, None);
     sys::process::reset_arch();
     sys::timer::end_timers();
+    sys::ipc::undo_now();
     for object in [state.mm, state.files, state.fs] {
         match restart.made(object)? {
             Built::Mm(mm) => mm.join(&*restart.task(0)?)?,

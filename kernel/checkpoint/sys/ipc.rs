@@ -6,6 +6,7 @@
 
 use super::file;
 use super::file::FileRef;
+use super::freeze::Frozen;
 use super::ns::PidNs;
 use core::ptr::NonNull;
 use kernel::bindings;
@@ -189,6 +190,49 @@ impl IpcNs {
         })
     }
 
+    /// What a list is to undo of a set of semaphores. `EIDRM`: nothing any more.
+    pub(crate) fn undo(&self, list: usize, id: i32) -> Result<KVVec<i16>> {
+        let mut adjustments = KVVec::new();
+
+        loop {
+            // SAFETY: The namespace is referenced, and there is room for as many as are told. The
+            // list is only compared.
+            let count = unsafe {
+                bindings::checkpoint_semundo_get(
+                    self.0.as_ptr(),
+                    list,
+                    id,
+                    adjustments.as_mut_ptr(),
+                    u32::try_from(adjustments.len())?,
+                )
+            };
+
+            to_result(count.min(0))?;
+            let count = usize::try_from(count)?;
+
+            if count == adjustments.len() {
+                return Ok(adjustments);
+            }
+            adjustments = KVVec::from_elem(0, count, GFP_KERNEL)?;
+        }
+    }
+
+    /// Appends to the list of a task, which waits, what is to be undone of a set of semaphores.
+    /// `EINVAL`: there is no such set, or it has not as many semaphores. `EEXIST`: the list has
+    /// some of it. `ESRCH`: the task has no list.
+    pub(crate) fn add_undo(&self, task: &Task, id: i32, adjustments: &[i16]) -> Result {
+        // SAFETY: The task and the namespace are referenced; there are as many as are told.
+        to_result(unsafe {
+            bindings::checkpoint_semundo_add(
+                task.as_ptr(),
+                self.0.as_ptr(),
+                id,
+                adjustments.as_ptr(),
+                u32::try_from(adjustments.len())?,
+            )
+        })
+    }
+
     /// Reads a message queue.
     pub(crate) fn msg(&self, id: i32, pid_ns: &PidNs) -> Result<Msg> {
         let mut state = Msg::default();
@@ -253,6 +297,67 @@ pub(crate) fn open_shm(id: i32, may_write: bool) -> Result<FileRef> {
 pub(crate) fn create_sem(state: &Sem) -> Result {
     // SAFETY: The state is valid.
     to_result(unsafe { bindings::checkpoint_sem_create(state) })
+}
+
+/// A list of what is to be undone of semaphores when the last task that has it ends.
+pub(crate) struct UndoList {
+    /// Tells it from others.
+    pub(crate) key: usize,
+    /// How many tasks have it.
+    pub(crate) users: u32,
+}
+
+/// The list of a task, if it has one.
+pub(crate) fn undo_list(task: &Frozen) -> Option<UndoList> {
+    let mut users = 0;
+    // SAFETY: The task is referenced, and its list is read under its lock.
+    let key = unsafe { bindings::checkpoint_semundo(task.as_ptr(), &raw mut users) };
+
+    (key != 0).then_some(UndoList { key, users })
+}
+
+/// The sets of semaphores that the list of a task is about.
+pub(crate) fn undo_sets(task: &Frozen) -> Result<KVVec<i32>> {
+    let mut ids = KVVec::new();
+
+    loop {
+        // SAFETY: The task is referenced, and there is room for as many as are told.
+        let count = unsafe {
+            bindings::checkpoint_semundo_sets(
+                task.as_ptr(),
+                ids.as_mut_ptr(),
+                u32::try_from(ids.len())?,
+            )
+        };
+        let count = usize::try_from(count)?;
+
+        if count <= ids.len() {
+            ids.truncate(count);
+            return Ok(ids);
+        }
+        ids = KVVec::from_elem(0, count, GFP_KERNEL)?;
+    }
+}
+
+/// Gives a task, which waits and has none, an empty list.
+pub(crate) fn make_undo_list(task: &Task) -> Result {
+    // SAFETY: The task is referenced; the function works under its lock.
+    to_result(unsafe { bindings::checkpoint_semundo_make(task.as_ptr()) })
+}
+
+/// Gives a task, which waits and has none, the list of another one (CLONE_SYSVSEM). `ESRCH`: that
+/// has none.
+pub(crate) fn share_undo_list(task: &Task, first: &Task) -> Result {
+    // SAFETY: Both tasks are referenced; the function works under their locks.
+    to_result(unsafe { bindings::checkpoint_semundo_share(task.as_ptr(), first.as_ptr()) })
+}
+
+/// Has the running task undo what it was to undo when it ends.
+pub(crate) fn undo_now() {
+    let task = super::task::current();
+
+    // SAFETY: It is the running task, as in unshare(CLONE_SYSVSEM).
+    unsafe { bindings::exit_sem(task.as_ptr()) };
 }
 
 /// Makes a message queue in the running task's namespace.

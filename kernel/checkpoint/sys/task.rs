@@ -303,8 +303,6 @@ impl Frozen {
                     | bindings::SECCOMP_MODE_FILTER
             ) {
                 Some("is being ended by seccomp(2)")
-            } else if bindings::checkpoint_has_semundo(task) {
-                Some("has semaphore adjustments (SEM_UNDO)")
             } else if bindings::task_is_landlocked(task) {
                 Some("is confined by Landlock")
             } else if (*signal).autoreap() != 0 {

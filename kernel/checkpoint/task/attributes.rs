@@ -15,6 +15,7 @@ use crate::format::task::SeccompFilter;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image::RawRecord;
+use crate::ipc;
 use crate::object::Class;
 use crate::plan::KindOf;
 use crate::restore::Restart;
@@ -53,6 +54,7 @@ const UTIL_MOST: u32 = 1024;
 pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef, filter: ObjRef) -> Result {
     let plain = task.attributes();
     let io = io_context(saver, task, &plain)?;
+    let sem_undo = ipc::sem_undo::save(saver, task)?;
 
     saver.out.record(
         &Attributes {
@@ -70,6 +72,8 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef, filter:
             dispatch_selector: plain.dispatch_selector,
             futex_slots: plain.futex_slots,
             io,
+            sem_undo,
+            reserved: 0,
             util_min: plain.util_min,
             util_max: plain.util_max,
         },
@@ -82,18 +86,9 @@ fn io_context(saver: &mut Saver<'_>, task: &Frozen, plain: &Plain) -> Result<i32
     if plain.io_users <= 1 {
         return Ok(0);
     }
-    let key = plain.io_context;
+    let tid = sys::task::pid_in(task, &saver.ns);
 
-    if let Some((first, count)) = saver.io_contexts.get_mut(&key) {
-        *count = count.saturating_add(1);
-        return Ok(*first);
-    }
-    let first = sys::task::pid_in(task, &saver.ns);
-
-    saver
-        .io_contexts
-        .try_create_and_insert(key, (first, 1), GFP_KERNEL)?;
-    Ok(first)
+    saver.io_contexts.join(plain.io_context, tid)
 }
 
 /// Refuses an I/O context that somebody outside of the tree has too.
@@ -104,12 +99,7 @@ pub(super) fn check_sharing(saver: &mut Saver<'_>, tree: &Tree) -> Result {
         };
         let plain = task.attributes();
 
-        if plain.io_users > 1
-            && saver
-                .io_contexts
-                .get(&plain.io_context)
-                .is_none_or(|(_, count)| *count != plain.io_users)
-        {
+        if plain.io_users > 1 && saver.io_contexts.count(plain.io_context) != plain.io_users {
             saver.set_who(&task.task())?;
             return Err(saver.refuse(fmt!(
                 "shares its I/O priority with a process outside of the tree (CLONE_IO)"
@@ -174,6 +164,8 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
 
     if state.flags & !FLAGS != 0
         || state.io < 0
+        || state.sem_undo < 0
+        || state.reserved != 0
         || state.ioprio > u32::from(u16::MAX)
         || state.membarrier & !MEMBARRIER != 0
         || !state.speculation.iter().all(speculation_fits)
@@ -253,7 +245,7 @@ pub(super) fn confine(restart: &Restart, number: ObjRef) -> Result {
 }
 
 /// The task whose I/O context a task has, if that is not its own.
-pub(crate) fn io_of(state: &Attributes, tid: i32) -> Option<i32> {
+fn io_of(state: &Attributes, tid: i32) -> Option<i32> {
     (state.io != 0 && state.io != tid).then_some(state.io)
 }
 
@@ -308,6 +300,9 @@ pub(super) fn restore(restart: &Restart, number: ObjRef, task: &format::Task) ->
         dispatch_selector,
         futex_slots,
         io,
+        // See `ipc::sem_undo`.
+        sem_undo: _,
+        reserved: _,
         util_min,
         util_max,
     } = of(restart, number)?;

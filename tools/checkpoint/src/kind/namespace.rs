@@ -22,6 +22,7 @@ use crate::format::namespace::MsgQueue;
 use crate::format::namespace::Namespaces;
 use crate::format::namespace::PidNs;
 use crate::format::namespace::SemSet;
+use crate::format::namespace::SemUndo;
 use crate::format::namespace::Semaphore;
 use crate::format::namespace::ShmSegment;
 use crate::format::namespace::TimeNs;
@@ -87,6 +88,30 @@ impl Kind for SemSet {
 
     fn check(&self) -> Result<()> {
         check_perm(&self.perm, MODE)
+    }
+}
+
+impl Kind for SemUndo {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("ipc", self.ipc, &[IpcNs::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        Ok(vec![(
+            "adjustments",
+            list(tail.list::<i16>(self.count, "adjustments")?),
+        )])
+    }
+
+    fn check(&self) -> Result<()> {
+        match (self.tid, self.id, self.count) {
+            (..=0, _, _) => Err(format!("task {} is impossible", self.tid)),
+            (_, ..0, _) => Err(format!("the identifier {} is impossible", self.id)),
+            (_, _, 0) => Err("the set has no semaphores".into()),
+            _ => Ok(()),
+        }
     }
 }
 

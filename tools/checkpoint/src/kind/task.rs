@@ -426,8 +426,8 @@ impl Kind for Attributes {
     }
 
     fn check(&self) -> Result<()> {
-        if self.io < 0 {
-            return Err(format!("task {} is impossible", self.io));
+        if let Some(tid) = [self.io, self.sem_undo].iter().find(|tid| **tid < 0) {
+            return Err(format!("task {tid} is impossible"));
         }
         if self.util_min > 1024 || self.util_max > 1024 {
             return Err("a utilization clamp is beyond 1024".into());

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -511,6 +512,32 @@ static void task_self_drive(struct cr_run *run)
 		cr_check(run, CR_AGAIN);
 }
 
+/* What the caller was to undo when it ends is undone. */
+static int semaphores;
+
+static void adjust(void)
+{
+	struct sembuf op = { .sem_op = 1, .sem_flg = SEM_UNDO };
+
+	NEED(!semop(semaphores, &op, 1));
+}
+
+static void task_self_undo_drive(struct cr_run *run)
+{
+	semaphores = semget(IPC_PRIVATE, 1, 0600);
+	if (semaphores < 0) {
+		cr_skipped(run, "no SysV semaphores");
+		return;
+	}
+	run->as_caller = adjust;
+	task_self_drive(run);
+	if (semctl(semaphores, 0, GETPID) != run->root)
+		cr_failed(run, "nothing was adjusted");
+	if (semctl(semaphores, 0, GETVAL))
+		cr_failed(run, "the caller has not undone its adjustment");
+	semctl(semaphores, 0, IPC_RMID);
+}
+
 static void task_self_tree_drive(struct cr_run *run)
 {
 	if (save(run))
@@ -625,6 +652,8 @@ static const struct cr_scenario scenarios[] = {
 	DRIVEN("watched", CR_TREE, watched_drive),
 	{ "call.task_self", CR_SUBTREE, file_setup, alone_check,
 	  .drive = task_self_drive },
+	{ "call.task_self_undo", CR_SUBTREE, file_setup, alone_check,
+	  .drive = task_self_undo_drive },
 	DRIVEN("task_self_tree", CR_TREE, task_self_tree_drive),
 	{ "call.task_self_lost_file", CR_SUBTREE, file_setup, alone_check,
 	  .drive = task_self_lost_drive },

@@ -136,6 +136,8 @@ struct cr_run {
 	char dir[64];
 	pid_t root;
 	int inherited;
+	/* What the process does that cr_become() makes, before it is the task. */
+	void (*as_caller)(void);
 	bool failed;
 	bool skipped;
 	char reason[256];

@@ -486,6 +486,8 @@ bool cr_become(struct cr_run *run, const char *image, pid_t pid)
 	}
 	if (!run->root) {
 		setsid();
+		if (run->as_caller)
+			run->as_caller();
 		ret = cr_try_restart(run, image, RESTART_TASKSELF);
 		snprintf(run->reason, sizeof(run->reason), "refused: %ld", ret);
 		cr_write_file(run_path(run, "reply"), run->reason,

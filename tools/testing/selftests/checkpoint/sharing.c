@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sem.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -15,10 +16,12 @@
 #include "cr.h"
 
 #define SIGHAND	(CLONE_VM | CLONE_SIGHAND)
-#define ALL	(SIGHAND | CLONE_FS | CLONE_FILES | CLONE_IO)
+#define ALL	(SIGHAND | CLONE_FS | CLONE_FILES | CLONE_IO | CLONE_SYSVSEM)
 #define STACK	65536
 
-enum what { MEMORY, HANDLERS, DIRECTORY, DESCRIPTORS, IO_PRIORITY, WHATS };
+enum what { MEMORY, HANDLERS, DIRECTORY, DESCRIPTORS, IO_PRIORITY, WHATS,
+	    /* Of a semaphore: to be undone when the peer ends. */
+	    ADJUSTMENT };
 
 static const int flag_of[WHATS] = {
 	[MEMORY] = CLONE_VM,
@@ -89,6 +92,7 @@ static void set(enum what what, long value)
 		.flags = 0x04000000 /* SA_RESTORER */,
 		.restorer = 0x1000,
 	};
+	struct sembuf adjust = { .sem_op = 1, .sem_flg = SEM_UNDO };
 
 	switch (what) {
 	case MEMORY:
@@ -105,6 +109,10 @@ static void set(enum what what, long value)
 		break;
 	case IO_PRIORITY:
 		syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value);
+		break;
+	case ADJUSTMENT:
+		/* The value is the set. */
+		syscall(SYS_semop, value, &adjust, 1);
 		break;
 	default:
 		break;
@@ -281,6 +289,36 @@ static void sharing_check(enum cr_phase phase)
 	}
 }
 
+/*
+ * What one peer adds is undone when the last has ended that has the list. The
+ * lists are empty when they are saved.
+ */
+static void end_peer(int n)
+{
+	CHECK_EQ(kill(pids[n], SIGKILL), 0);
+	CHECK_EQ(waitpid(pids[n], NULL, 0), pids[n]);
+}
+
+static void undo_check(enum cr_phase phase)
+{
+	bool shared = flags & CLONE_SYSVSEM;
+	int id;
+
+	sharing_check(phase);
+	if (phase != CR_AGAIN)
+		return;
+	id = semget(IPC_PRIVATE, 1, 0600);
+	CHECK(id >= 0);
+	have_set(&peers[0], ADJUSTMENT, id);
+	have_set(&peers[1], ADJUSTMENT, id);
+	CHECK_EQ(semctl(id, 0, GETVAL), 2);
+	end_peer(1);
+	CHECK_EQ(semctl(id, 0, GETVAL), shared ? 2 : 1);
+	end_peer(0);
+	CHECK_EQ(semctl(id, 0, GETVAL), 0);
+	CHECK_EQ(semctl(id, 0, IPC_RMID), 0);
+}
+
 #define SETUP(name, ...) \
 static void name(void) \
 { \
@@ -305,6 +343,9 @@ SETUP(descriptors_sibling, CLONE_FILES, SIBLING, false, false)
 SETUP(descriptors_grandchild, CLONE_FILES, GRANDCHILD, false, false)
 SETUP(io_child, CLONE_IO, CHILD, false, false)
 SETUP(io_sibling, CLONE_IO, SIBLING, false, false)
+SETUP(undo_apart, 0, SIBLING, false, false)
+SETUP(undo_sibling, CLONE_SYSVSEM, SIBLING, false, false)
+SETUP(undo_dead_leader, CLONE_SYSVSEM | CLONE_VM, SIBLING, true, false)
 SETUP(all_child, ALL, CHILD, false, false)
 SETUP(all_sibling, ALL, SIBLING, false, false)
 SETUP(all_grandchild, ALL, GRANDCHILD, false, true)
@@ -416,6 +457,11 @@ static void handlers_outside_setup(void)
 	outside(SIGHAND);
 }
 
+static void undo_outside_setup(void)
+{
+	outside(CLONE_SYSVSEM);
+}
+
 static void io_outside_setup(void)
 {
 	outside(CLONE_IO);
@@ -443,6 +489,9 @@ static const struct cr_scenario scenarios[] = {
 	SHARING("descriptors_of_grandparent", descriptors_grandchild),
 	SHARING("io_priority_of_parent", io_child),
 	SHARING("io_priority_of_sibling", io_sibling),
+	{ "sharing.undo_of_nobody", CR_TREE, undo_apart, undo_check },
+	{ "sharing.undo_of_sibling", CR_TREE, undo_sibling, undo_check },
+	{ "sharing.undo_of_dead_leader", CR_TREE, undo_dead_leader, undo_check },
 	SHARING("all_of_parent", all_child),
 	SHARING("all_of_sibling", all_sibling),
 	SHARING("all_of_grandparent", all_grandchild),
@@ -452,6 +501,8 @@ static const struct cr_scenario scenarios[] = {
 	  CR_REFUSED, "outside of the tree (CLONE_SIGHAND)" },
 	{ "sharing.io_priority_outside", CR_SUBTREE, io_outside_setup, NULL,
 	  CR_REFUSED, "outside of the tree (CLONE_IO)" },
+	{ "sharing.undo_outside", CR_SUBTREE, undo_outside_setup, NULL,
+	  CR_REFUSED, "outside of the tree (CLONE_SYSVSEM)" },
 };
 
 int main(int argc, char **argv)

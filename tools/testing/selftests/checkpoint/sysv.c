@@ -24,7 +24,7 @@
 static size_t page_size;
 static unsigned char *mem, *other;
 static int id, id2, id3;
-static pid_t child;
+static pid_t child, children[2];
 static struct shmid_ds shm_was;
 static struct semid_ds sem_was;
 static struct msqid_ds msg_was;
@@ -230,6 +230,140 @@ static void semaphores_check(enum cr_phase phase)
 	CHECK_EQ(semctl(id, 3, GETPID), child);
 	CHECK_EQ(semop(id, &op, 1), -1);
 	CHECK_EQ(errno, EAGAIN);
+}
+
+/*
+ * What is undone when tasks end: of two sets by a process, up and down, and of
+ * one of them by a thread of its own that does not share.
+ */
+static int *thread_ends;
+static char thread_stack[65536];
+
+static int undo_in_thread(void *arg)
+{
+	static struct sembuf op = { .sem_num = 1, .sem_op = 4,
+				    .sem_flg = SEM_UNDO };
+
+	syscall(SYS_semop, id, &op, 1);
+	while (!cr_get(thread_ends))
+		syscall(SYS_sched_yield);
+	return 0;
+}
+
+static void undo_child(void *arg)
+{
+	struct sembuf ops[] = {
+		{ .sem_num = 0, .sem_op = 5, .sem_flg = SEM_UNDO },
+		{ .sem_num = 2, .sem_op = -3, .sem_flg = SEM_UNDO },
+		{ .sem_num = 3, .sem_op = 1 },
+	};
+
+	NEED(!semop(id2, ops, 1));
+	NEED(!semop(id, ops, 3));
+	NEED(clone(undo_in_thread, thread_stack + sizeof(thread_stack),
+		   CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_FS |
+		   CLONE_FILES, NULL) > 0);
+	for (;;)
+		pause();
+}
+
+static void make_sets(void)
+{
+	union semun arg = { .val = 7 };
+
+	id = semget(IPC_PRIVATE, 1, IPC_CREAT | 0600);
+	if (id < 0 && cr_unsupported(errno))
+		cr_skip("no SysV semaphores");
+	NEED(id >= 0);
+	id2 = id;
+	id = semget(KEY, 4, IPC_CREAT | IPC_EXCL | 0600);
+	NEED(id >= 0);
+	NEED(!semctl(id, 2, SETVAL, arg));
+}
+
+static void await_value(int set, int num, int value)
+{
+	int tries = 2000;
+
+	while (semctl(set, num, GETVAL) != value && tries--)
+		cr_msleep(2);
+	CHECK_EQ(semctl(set, num, GETVAL), value);
+}
+
+static void undo_setup(void)
+{
+	make_sets();
+	thread_ends = cr_shared(sizeof(*thread_ends));
+	child = cr_fork(undo_child, NULL);
+	await_value(id, 1, 4);
+}
+
+static void undo_check(enum cr_phase phase)
+{
+	CHECK_EQ(semctl(id, 0, GETVAL), 5);
+	CHECK_EQ(semctl(id, 1, GETVAL), 4);
+	CHECK_EQ(semctl(id, 2, GETVAL), 4);
+	CHECK_EQ(semctl(id, 3, GETVAL), 1);
+	CHECK_EQ(semctl(id2, 0, GETVAL), 5);
+	if (phase != CR_AGAIN)
+		return;
+	cr_set(thread_ends, 1);
+	await_value(id, 1, 0);
+	CHECK_EQ(semctl(id, 0, GETVAL), 5);
+	CHECK_EQ(semctl(id2, 0, GETVAL), 5);
+	CHECK_EQ(kill(child, SIGKILL), 0);
+	CHECK_EQ(waitpid(child, NULL, 0), child);
+	CHECK_EQ(semctl(id, 0, GETVAL), 0);
+	CHECK_EQ(semctl(id, 2, GETVAL), 7);
+	CHECK_EQ(semctl(id, 3, GETVAL), 1);
+	CHECK_EQ(semctl(id2, 0, GETVAL), 0);
+}
+
+/* A list that two processes have: undone when the second has ended */
+static void undo_shared_setup(void)
+{
+	struct sembuf op = { .sem_num = 0, .sem_op = 3, .sem_flg = SEM_UNDO };
+	int i;
+
+	make_sets();
+	NEED(!semop(id, &op, 1));
+	for (i = 0; i < 2; i++) {
+		children[i] = syscall(SYS_clone, CLONE_SYSVSEM | SIGCHLD, NULL,
+				      NULL, NULL, NULL);
+		NEED(children[i] >= 0);
+		if (children[i])
+			continue;
+		op.sem_num = 1 + i;
+		NEED(!semop(id, &op, 1));
+		for (;;)
+			pause();
+	}
+	await_value(id, 1, 3);
+	await_value(id, 2, 10);
+	NEED(!unshare(CLONE_SYSVSEM));
+}
+
+static void undo_shared_check(enum cr_phase phase)
+{
+	struct sembuf op = { .sem_num = 3, .sem_op = 1, .sem_flg = SEM_UNDO };
+
+	CHECK_EQ(semctl(id, 0, GETVAL), 3);
+	CHECK_EQ(semctl(id, 1, GETVAL), 3);
+	CHECK_EQ(semctl(id, 2, GETVAL), 10);
+	if (phase != CR_AGAIN)
+		return;
+	/* It has no part in that any more. */
+	CHECK_EQ(semop(id, &op, 1), 0);
+	CHECK_EQ(kill(children[0], SIGKILL), 0);
+	CHECK_EQ(waitpid(children[0], NULL, 0), children[0]);
+	CHECK_EQ(semctl(id, 0, GETVAL), 3);
+	CHECK_EQ(semctl(id, 1, GETVAL), 3);
+	CHECK_EQ(kill(children[1], SIGKILL), 0);
+	CHECK_EQ(waitpid(children[1], NULL, 0), children[1]);
+	CHECK_EQ(semctl(id, 0, GETVAL), 0);
+	CHECK_EQ(semctl(id, 1, GETVAL), 0);
+	CHECK_EQ(semctl(id, 2, GETVAL), 7);
+	CHECK_EQ(semctl(id, 3, GETVAL), 1);
 }
 
 /* Messages of any length, in their order, by type */
@@ -649,6 +783,9 @@ static const struct cr_scenario scenarios[] = {
 	{ "sysv.destroyed", CR_CONTAINER, destroyed_setup, destroyed_check },
 	{ "sysv.semaphores", CR_CONTAINER, semaphores_setup,
 	  semaphores_check },
+	{ "sysv.undo", CR_CONTAINER, undo_setup, undo_check },
+	{ "sysv.undo_shared", CR_CONTAINER, undo_shared_setup,
+	  undo_shared_check },
 	{ "sysv.messages", CR_CONTAINER, messages_setup, messages_check },
 	{ "sysv.limits", CR_CONTAINER, limits_setup, limits_check },
 	{ "sysv.outlived", CR_CONTAINER, outlived_setup, outlived_check },
