@@ -31,6 +31,7 @@
  * @mm: the duplicate, with a reference to the struct alone
  * @memcg: who pays for it: the cgroup of the original, or NULL
  * @emptied: whether that has been done
+ * @shared: whether somebody had it still when a reference was given up
  * @puts: how many references the worker is to give up
  */
 struct spare {
@@ -38,6 +39,7 @@ struct spare {
 	struct mm_struct *mm;
 	struct mem_cgroup *memcg;
 	bool emptied;
+	bool shared;
 	unsigned int puts;
 };
 
@@ -89,6 +91,50 @@ int checkpoint_may_spare(struct mm_struct *dup, struct mm_struct *mm)
 	return 0;
 }
 
+static void free_spare(struct spare *spare)
+{
+	mem_cgroup_put(spare->memcg);
+	mmdrop(spare->mm);
+	kfree(spare);
+}
+
+/* One that nobody has any more; whether to look again later. */
+static struct spare *next_unused(bool *again)
+{
+	struct spare *spare;
+	int i;
+
+	*again = false;
+	guard(spinlock)(&spares_lock);
+	hash_for_each(spares, i, spare, node) {
+		if (!atomic_read(&spare->mm->mm_users)) {
+			hash_del(&spare->node);
+			return spare;
+		}
+		*again |= spare->shared;
+	}
+	return NULL;
+}
+
+/*
+ * Others may have the last reference to a duplicate: swapoff(2) goes through
+ * all address spaces. They do not know who else is to be freed then.
+ */
+static void sweep_all(struct work_struct *work)
+{
+	struct spare *spare;
+	bool again;
+
+	while ((spare = next_unused(&again))) {
+		free_spare(spare);
+		cond_resched();
+	}
+	if (again)
+		schedule_delayed_work(to_delayed_work(work), HZ);
+}
+
+static DECLARE_DEFERRABLE_WORK(sweep, sweep_all);
+
 /**
  * checkpoint_put_mm - mmput() for what may be a duplicate
  * @mm: the address space
@@ -100,17 +146,21 @@ void checkpoint_put_mm(struct mm_struct *mm)
 	mmput(mm);
 	/*
 	 * As long as there is a struct spare, nothing else has that address.
-	 * So whoever gives up the last reference finds it, and nobody else.
+	 * So whoever gives up the last reference finds it, if it was not swept
+	 * away; one of another duplicate is not taken as long as that is used.
 	 */
 	scoped_guard(spinlock, &spares_lock) {
 		spare = find(mm);
-		if (!spare || atomic_read(&spare->mm->mm_users))
+		if (!spare)
 			return;
+		if (atomic_read(&spare->mm->mm_users)) {
+			spare->shared = true;
+			schedule_delayed_work(&sweep, HZ);
+			return;
+		}
 		hash_del(&spare->node);
 	}
-	mem_cgroup_put(spare->memcg);
-	mmdrop(spare->mm);
-	kfree(spare);
+	free_spare(spare);
 }
 
 /* Who has a reference to give up. */

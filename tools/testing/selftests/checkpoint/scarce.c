@@ -245,6 +245,99 @@ out:
 	unlink(SWAP);
 }
 
+/* Cgroups that are gone, and to which somebody still has a reference. */
+static long dying_groups(void)
+{
+	static const char name[] = "nr_dying_subsys_memory ";
+	char buf[1024];
+	const char *at;
+
+	if (cr_slurp(CGROUPS "cgroup.stat", buf, sizeof(buf)) <= 0)
+		return -1;
+	at = strstr(buf, name);
+	return at ? atol(at + sizeof(name) - 1) : -1;
+}
+
+static void swapped_check(enum cr_phase phase)
+{
+	large_check(phase);
+	if (phase == CR_BEFORE)
+		NEED(!madvise(mem, SIZE, MADV_PAGEOUT));
+}
+
+/*
+ * swapoff(2) goes through all address spaces, and may have the duplicate when
+ * the checkpoint, whose reader goes away after a time, gives it up. Without
+ * @delay that is afterwards. Returns how many ms swapoff(2) took.
+ */
+static unsigned int swap_off_meanwhile(struct cr_run *run, unsigned int delay)
+{
+	unsigned long long began = cr_now_ns();
+	unsigned long long end = began + CR_TIMEOUT_MS * 1000000ULL;
+	int fds[2], queued = 0;
+	pid_t saver, other;
+
+	NEED(!pipe2(fds, O_CLOEXEC));
+	saver = fork();
+	if (!saver) {
+		close(fds[0]);
+		signal(SIGPIPE, SIG_IGN);
+		sys_checkpoint(run->root, fds[1], CHECKPOINT_COW |
+			       cr_mode_flags(run->mode), -1);
+		_exit(0);
+	}
+	close(fds[1]);
+	while (!ioctl(fds[0], FIONREAD, &queued) && queued < 32 * 1024 &&
+	       cr_now_ns() < end)
+		cr_msleep(1);
+	/* What it writes to is not in swap any more, but for the duplicate. */
+	cr_check(run, CR_AFTER);
+	began = cr_now_ns();
+	other = fork();
+	if (!other)
+		_exit(!!swapoff(SWAP));
+	if (!delay)
+		waitpid(other, NULL, 0);
+	else
+		cr_msleep(delay);
+	end = cr_now_ns();
+	close(fds[0]);
+	waitpid(saver, NULL, 0);
+	if (delay)
+		waitpid(other, NULL, 0);
+	return (end - began) / 1000000;
+}
+
+static void swapoff_drive(struct cr_run *run)
+{
+	long dying = dying_groups();
+	unsigned int i, took = 0, ms;
+
+	if (!start_swap()) {
+		unlink(SWAP);
+		cr_skipped(run, "no swap");
+		return;
+	}
+	if (!make_group(run, SIZE * 4, SWAP_SIZE))
+		goto out;
+	for (i = 0; i < 6 && !run->failed; i++) {
+		if (!cr_start(run) || !cr_check(run, CR_BEFORE))
+			break;
+		ms = swap_off_meanwhile(run, took * i / 5);
+		took = took ?: ms;
+		cr_kill(run);
+		NEED(start_swap());
+	}
+	end_group(run);
+	for (i = 0; i < 500 && dying_groups() > dying; i++)
+		cr_msleep(20);
+	if (dying_groups() > dying)
+		cr_failed(run, "%ld cgroups were left", dying_groups() - dying);
+out:
+	swapoff(SWAP);
+	unlink(SWAP);
+}
+
 static const struct cr_scenario scenarios[] = {
 	{ "scarce.duplicate", CR_SUBTREE, large_setup, large_check,
 	  .drive = duplicate_drive },
@@ -252,6 +345,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = tracked_drive },
 	{ "scarce.swap", CR_SUBTREE, large_setup, large_check,
 	  .drive = swap_drive },
+	{ "scarce.swapoff", CR_SUBTREE, large_setup, swapped_check,
+	  .drive = swapoff_drive },
 };
 
 int main(int argc, char **argv)
