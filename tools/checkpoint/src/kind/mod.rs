@@ -300,6 +300,25 @@ mod tests {
         assert_eq!(kinds.len(), KINDS.len());
     }
 
+    /// Every kind is in an image that the selftest hostile changes on purpose, or can be in none.
+    #[test]
+    fn each_kind_has_a_hostile_image() {
+        let test = include_str!("../../../testing/selftests/checkpoint/hostile.c");
+        let numbers: Vec<u16> = test
+            .split("0x")
+            .skip(1)
+            .map(|rest| rest.split(|c: char| !c.is_ascii_hexdigit()).next().unwrap())
+            .filter_map(|digits| u16::from_str_radix(digits, 16).ok())
+            .collect();
+        for kind in KINDS {
+            assert!(
+                numbers.contains(kind) || *kind == Failure::KIND,
+                "{kind:#x} ({}) is in none",
+                name(*kind)
+            );
+        }
+    }
+
     #[test]
     fn a_tail_is_taken_apart() {
         let bytes = [1u64, 2, 0].map(u64::to_ne_bytes).concat();

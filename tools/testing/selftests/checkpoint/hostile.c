@@ -9,21 +9,33 @@
  * data, a trailer.
  */
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/mempolicy.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/signalfd.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <linux/ioprio.h>
+#ifdef __x86_64__
+#include <asm/ldt.h>
+#include <sys/io.h>
+#endif
 
 #include "cr.h"
 
@@ -96,7 +108,7 @@ static int queue;
 static void sysv_setup(void)
 {
 	static const struct { long type; char text[24]; } message = { 7, "text" };
-	struct sembuf up = { .sem_num = 1, .sem_op = 3 };
+	struct sembuf up = { .sem_num = 1, .sem_op = 3, .sem_flg = SEM_UNDO };
 	int segment = shmget(0x5ca1ab1e, 4096, IPC_CREAT | 0600);
 	int set = semget(0x5ca1ab1e, 2, IPC_CREAT | 0600);
 	char *at;
@@ -185,8 +197,6 @@ static void stay(void *arg)
 
 static void nest(void *arg)
 {
-	NEED(!unshare(CLONE_NEWUTS));
-
 	pid_t pid;
 
 	NEED(!unshare(CLONE_NEWUTS));
@@ -210,6 +220,102 @@ static void nested_setup(void)
 	if (!pid)
 		nest(done);
 	cr_await(done, 1);
+}
+
+#ifdef __x86_64__
+/* Ports that it may use, and a table of segments. */
+static void ports_setup(void)
+{
+	if (ioperm(0x80, 1, 1) || ioperm(0x3f8, 8, 1))
+		cr_skip("no ports of the machine can be used");
+}
+
+static void segments_setup(void)
+{
+	struct user_desc desc = { .base_addr = 0x1000, .limit = 0xfff };
+
+	for (desc.entry_number = 0; desc.entry_number < 4; desc.entry_number++)
+		NEED(!syscall(SYS_modify_ldt, 0x11, &desc, sizeof(desc)));
+}
+#endif
+
+/* One of everything that descriptors can refer to. */
+static void files_setup(void)
+{
+	struct itimerspec late = { { 0, 0 }, { 1000, 0 } };
+	struct epoll_event event = { .events = EPOLLIN };
+	int pipefd[2], sets, counter, timer, memory, deleted, master;
+	sigset_t mask;
+
+	NEED(!pipe(pipefd) && write(pipefd[1], "text", 4) == 4);
+	NEED(!mkfifo(cr_path("fifo"), 0600));
+	NEED(open(cr_path("fifo"), O_RDWR) >= 0);
+	counter = eventfd(3, 0);
+	sets = epoll_create1(0);
+	NEED(counter >= 0 && sets >= 0);
+	NEED(!epoll_ctl(sets, EPOLL_CTL_ADD, counter, &event));
+	NEED(!epoll_ctl(sets, EPOLL_CTL_ADD, pipefd[0], &event));
+	timer = timerfd_create(CLOCK_MONOTONIC, 0);
+	NEED(timer >= 0 && !timerfd_settime(timer, 0, &late, NULL));
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR1);
+	NEED(signalfd(-1, &mask, 0) >= 0);
+	NEED(syscall(SYS_pidfd_open, cr_fork(stay, NULL), 0) >= 0);
+	memory = memfd_create("memory", MFD_ALLOW_SEALING);
+	NEED(memory >= 0 && !ftruncate(memory, 10000));
+	NEED(pwrite(memory, "text", 4, 5000) == 4);
+	cr_write_file(cr_path("deleted"), "text", 4);
+	deleted = open(cr_path("deleted"), O_RDWR);
+	NEED(deleted >= 0 && !unlink(cr_path("deleted")));
+	NEED(!flock(open(cr_path("locked"), O_RDWR | O_CREAT, 0600), LOCK_EX));
+	master = posix_openpt(O_RDWR | O_NOCTTY);
+	if (master >= 0) {
+		NEED(!grantpt(master) && !unlockpt(master));
+		NEED(open(ptsname(master), O_RDWR | O_NOCTTY) >= 0);
+		NEED(write(master, "text\n", 5) == 5);
+	}
+}
+
+/* What else tasks are, and have. */
+static void nap(void *arg)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(insns), insns };
+	struct timespec long_time = { .tv_sec = 10000 };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+	cr_set(arg, 1);
+	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &long_time, NULL);
+}
+
+static void state_setup(void)
+{
+	struct itimerval often = { { 1000, 0 }, { 1000, 0 } };
+	size_t page = sysconf(_SC_PAGESIZE);
+	int *done = cr_shared(sizeof(*done));
+	sigset_t mask;
+	char *mem;
+	int i;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGRTMIN);
+	NEED(!sigprocmask(SIG_BLOCK, &mask, NULL));
+	for (i = 0; i < 3; i++)
+		NEED(!sigqueue(getpid(), SIGRTMIN, (union sigval){ i }));
+	NEED(!setitimer(ITIMER_REAL, &often, NULL));
+	mem = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	NEED(mem != MAP_FAILED);
+	mem[0] = 1;
+	mem[5 * page] = 1;
+	madvise(mem + 2 * page, page, 102 /* MADV_GUARD_INSTALL */);
+	cr_fork(nap, done);
+	cr_await(done, 1);
+	cr_msleep(20);
 }
 
 static uint32_t crc32(const unsigned char *p, size_t len)
@@ -571,6 +677,75 @@ static void kind_drive(struct cr_run *run, uint16_t kind)
 	finish(run);
 }
 
+/*
+ * Each field of one record of each kind, and a sample of what follows it. The
+ * list says which kinds there are to be.
+ */
+static void first_of_each(struct cr_run *run, const uint16_t *kinds, size_t n)
+{
+	uint32_t (*const changes[])(uint32_t) = {
+		to_zero, to_ones, to_next, to_negative,
+	};
+	size_t at, i, j, size;
+
+	if (!prepare(run))
+		return;
+	for (i = 0; i < n; i++) {
+		for (at = 0; at < meta_len; at += record_size(at)) {
+			if (((struct record *)(meta + at))->kind == kinds[i])
+				break;
+		}
+		if (at == meta_len) {
+			cr_failed(run, "no record of kind %#x", kinds[i]);
+			continue;
+		}
+		size = record_size(at);
+		if (size > 400)
+			size = 400;
+		for (j = 0; j < ARRAY_SIZE(changes); j++)
+			resealed_in(run, sizeof(struct header) + at, size,
+				    "field", changes[j]);
+	}
+	finish(run);
+}
+
+static void files_drive(struct cr_run *run)
+{
+	static const uint16_t kinds[] = {
+		0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69,
+		0x6a, 0x6b, 0x6c, 0x70, 0x71, 0x76,
+	};
+
+	first_of_each(run, kinds, ARRAY_SIZE(kinds));
+}
+
+static void state_drive(struct cr_run *run)
+{
+	static const uint16_t kinds[] = {
+		0x02, 0x20, 0x21, 0x22, 0x24, 0x25, 0x26, 0x27, 0x2b, 0x35,
+		0x40, 0x41, 0x42, 0x43, 0x48,
+	};
+
+	first_of_each(run, kinds, ARRAY_SIZE(kinds));
+}
+
+static void host_name_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x10);
+}
+
+#ifdef __x86_64__
+static void ports_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x37);
+}
+
+static void segments_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x49);
+}
+#endif
+
 static void timers_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x2c);
@@ -754,6 +929,18 @@ static void bytes_from(struct cr_run *run, size_t first)
 }
 
 /* Each word of the records of SysV objects, and of the mappings */
+static bool is_sysv(uint16_t kind)
+{
+	static const uint16_t kinds[] = { 0x11, 0x16, 0x17, 0x18, 0x1c, 0x41 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (kind == kinds[i])
+			return true;
+	}
+	return false;
+}
+
 static void sysv_drive(struct cr_run *run)
 {
 	uint32_t (*const changes[])(uint32_t) = {
@@ -766,8 +953,7 @@ static void sysv_drive(struct cr_run *run)
 	for (at = 0; at < meta_len; at += record_size(at)) {
 		struct record *record = (void *)(meta + at);
 
-		if (record->kind != 0x11 && record->kind != 0x41 &&
-		    (record->kind < 0x16 || record->kind > 0x18))
+		if (!is_sysv(record->kind))
 			continue;
 		for (i = 0; i < ARRAY_SIZE(changes); i++)
 			resealed_in(run, sizeof(struct header) + at,
@@ -787,7 +973,8 @@ static int sleep_for_good(void *arg)
 static int share_and_sleep(void *arg)
 {
 	static char stacks[2][16384];
-	const int flags = CLONE_VM | CLONE_SIGHAND | CLONE_IO | SIGCHLD;
+	const int flags = CLONE_VM | CLONE_SIGHAND | CLONE_IO | CLONE_SYSVSEM |
+			  SIGCHLD;
 
 	NEED(clone(sleep_for_good, stacks[0] + sizeof(stacks[0]),
 		   flags | CLONE_PARENT, NULL) > 0);
@@ -974,6 +1161,12 @@ static const struct cr_scenario scenarios[] = {
 	HOSTILE("metadata_bytes_2", bytes_2_drive),
 	HOSTILE("metadata_bytes_3", bytes_3_drive),
 	HOSTILE("record_order", order_drive),
+	{ "hostile.files", CR_SUBTREE, files_setup, alone_check,
+	  .drive = files_drive },
+	{ "hostile.state", CR_SUBTREE, state_setup, alone_check,
+	  .drive = state_drive },
+	{ "hostile.host_name", CR_CONTAINER, alone_setup, alone_check,
+	  .drive = host_name_drive },
 	HOSTILE("usage", usage_drive),
 	HOSTILE("usage_of_process", process_usage_drive),
 	{ "hostile.timers", CR_SUBTREE, timers_setup, alone_check,
@@ -992,8 +1185,14 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = traced_drive },
 	{ "hostile.sharing", CR_SUBTREE, sharing_setup, alone_check,
 	  .drive = tasks_drive },
-	{ "hostile.shared_io_priority", CR_SUBTREE, sharing_setup, alone_check,
+	{ "hostile.shared_attributes", CR_SUBTREE, sharing_setup, alone_check,
 	  .drive = attributes_drive },
+#ifdef __x86_64__
+	{ "hostile.ports", CR_SUBTREE, ports_setup, alone_check,
+	  .drive = ports_drive },
+	{ "hostile.segments", CR_SUBTREE, segments_setup, alone_check,
+	  .drive = segments_drive },
+#endif
 	{ "hostile.cgroup", CR_SUBTREE, cgroup_setup, alone_check,
 	  .drive = cgroup_drive },
 	{ "hostile.pids", CR_SUBTREE, nested_setup, alone_check,
