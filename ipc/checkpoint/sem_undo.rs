@@ -100,10 +100,7 @@ pub(super) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
     let (state, tail) = record.parse::<SemUndo>()?;
 
     image::all::<i16>(tail, state.count)?;
-    if kind_of(state.ipc) != Some(IpcNs::KIND)
-        || state.tid <= 0
-        || state.id < 0
-        || state.count == 0
+    if kind_of(state.ipc) != Some(IpcNs::KIND) || state.tid <= 0 || state.id < 0 || state.count == 0
     {
         return Err(EINVAL.into());
     }

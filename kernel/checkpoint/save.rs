@@ -348,11 +348,12 @@ fn save(
     if incremental {
         pages.look_back();
     }
-    if cow || track {
+    let copied = cow && !track && !incremental && pages.copy(log)?;
+    if (cow || track) && !copied {
         pages.duplicate()?;
-        if cow && !pages.has_shared_memory() {
-            thawed = end(&mut tree, flags);
-        }
+    }
+    if cow && !pages.has_shared_memory() {
+        thawed = end(&mut tree, flags);
     }
     let mut write = || -> Result<(i64, u32)> {
         pages.find(log)?;

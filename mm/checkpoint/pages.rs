@@ -45,6 +45,13 @@ use kernel::sync::Arc;
 /// How many pages are moved at once.
 const BATCH: u64 = 256;
 
+/// An address space that has no more pages of its own is copied rather than duplicated: that takes
+/// less time and hardly more memory.
+const SMALL: u64 = 128;
+
+/// So many pages are copied at most.
+const COPIES: u64 = 16 * 1024;
+
 /// How many ranges one walk of the page tables can find: as many as fit into a page.
 const RANGES: usize = 170;
 
@@ -208,6 +215,8 @@ struct Entry {
     original: Option<Outline>,
     /// How it was when the parent image was written, and where that has its pages.
     before: Option<(Mm, Origin)>,
+    /// What the page data has of it, if that was copied.
+    copies: Option<KVVec<Pinned<'static>>>,
 }
 
 impl Entry {
@@ -274,6 +283,7 @@ impl Pages {
             who: CString::try_from_fmt(fmt!("object {}", number.0))?,
             original: None,
             before: None,
+            copies: None,
         };
 
         self.entries.push(entry, GFP_KERNEL)?;
@@ -296,6 +306,7 @@ impl Pages {
             who,
             original: None,
             before: None,
+            copies: None,
         };
 
         self.entries.push(entry, GFP_KERNEL)?;
@@ -320,6 +331,35 @@ impl Pages {
             }
         }
         Ok(())
+    }
+
+    /// Copies what the page data will have of all address spaces, so that the tasks may run on
+    /// while it is written; if they are small. Gives whether they are.
+    pub(crate) fn copy(&mut self, log: &Log) -> Result<bool> {
+        if self.address_spaces().any(|mm| !mm.is_small(SMALL)) {
+            return Ok(false);
+        }
+        self.find(log)?;
+        if self.count() > COPIES {
+            return Ok(false);
+        }
+        for entry in &mut self.entries {
+            if entry.address_space().is_none() {
+                continue;
+            }
+            let mut copies = KVVec::new();
+
+            for run in entry.data_pages() {
+                each_batch(&entry.owner, run.start, run.pages, false, |pages| {
+                    let copy = unnamed::new_pages(pages.len())?;
+
+                    copy.copy_from(pages);
+                    Ok(copies.push(copy, GFP_KERNEL)?)
+                })?;
+            }
+            entry.copies = Some(copies);
+        }
+        Ok(true)
     }
 
     /// Fails if pages have been taken from a duplicate, since memory was short where the tasks
@@ -402,7 +442,8 @@ impl Pages {
             .any(|entry| entry.address_space().is_none() && !entry.runs.is_empty())
     }
 
-    /// Finds the pages of all address spaces that only the image can bring back.
+    /// Finds the pages of all address spaces that only the image can bring back, unless that has
+    /// been done.
     pub(crate) fn find(&mut self, log: &Log) -> Result {
         let several = self.address_spaces().nth(1).is_some();
         let mut known = RBTree::<u64, (u32, u64)>::new();
@@ -415,6 +456,9 @@ impl Pages {
             let Owner::Mm(mm) = &entry.owner else {
                 continue;
             };
+            if entry.ranges.is_empty() {
+                continue;
+            }
             let mut runs = KVVec::new();
 
             for range in &entry.ranges {
@@ -646,6 +690,13 @@ impl<'a> PageWriter<'a> {
 
     fn write(&mut self, out: &mut OutStream, which: impl Fn(&Entry) -> bool) -> Result {
         for entry in self.pages.entries.iter().filter(|entry| which(entry)) {
+            if let Some(copies) = &entry.copies {
+                for pages in copies {
+                    self.hashes.add(pages)?;
+                    out.write_pages(pages)?;
+                }
+                continue;
+            }
             for run in entry.data_pages() {
                 each_batch(&entry.owner, run.start, run.pages, false, |pages| {
                     self.hashes.add(pages)?;

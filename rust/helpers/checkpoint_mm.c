@@ -68,6 +68,13 @@ out:
 	return ret;
 }
 
+/* Whether there are no more than @max anonymous pages, and none in swap. */
+__rust_helper bool rust_helper_checkpoint_is_small(struct mm_struct *mm, u64 max)
+{
+	return get_mm_counter_sum(mm, MM_ANONPAGES) <= max &&
+	       !get_mm_counter_sum(mm, MM_SWAPENTS);
+}
+
 /* Whether the OOM killer has emptied a duplicate. */
 __rust_helper bool rust_helper_checkpoint_is_emptied(struct mm_struct *mm)
 {

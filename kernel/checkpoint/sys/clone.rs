@@ -59,9 +59,8 @@ pub(crate) struct Spawn<'a> {
 /// Shares everything; also what every new task is given at first.
 pub(crate) const VM: u64 = bindings::CLONE_VM as u64;
 /// Another thread of the creator's process.
-pub(crate) const THREAD: u64 = (bindings::CLONE_THREAD
-    | bindings::CLONE_SIGHAND
-    | bindings::CLONE_VM) as u64;
+pub(crate) const THREAD: u64 =
+    (bindings::CLONE_THREAD | bindings::CLONE_SIGHAND | bindings::CLONE_VM) as u64;
 /// A process that leaves no trace when it ends, until [`keep`] is called.
 pub(crate) const AUTOREAP: u64 = bindings::CLONE_AUTOREAP as u64;
 /// A new pid namespace, whose init the task is.

@@ -127,6 +127,12 @@ impl Mm {
             .ok_or(ENOMEM)
     }
 
+    /// Whether it has no more than so many pages of its own, and none in swap.
+    pub(crate) fn is_small(&self, max: u64) -> bool {
+        // SAFETY: The address space is referenced; the helper reads counters.
+        unsafe { bindings::checkpoint_is_small(self.0.as_ptr(), max) }
+    }
+
     /// Whether memory was so short that a duplicate has lost its pages. They were there when they
     /// were read if it has not by then.
     pub(crate) fn is_emptied(&self) -> bool {

@@ -193,16 +193,17 @@ static void siblings_setup(void)
 /*
  * A process writes to all of its memory, page after page, and compares what
  * was there: a page that is of another moment than the registers, or than
- * another page, shows.
+ * another page, shows. Many pages are duplicated, and few are copied.
  */
-#define PAGES	1024
+#define MANY	1024
+#define FEW	24
 
 static struct writer {
 	unsigned int rounds, wrong;
 	unsigned long long longest;
 } *writer;
 
-static unsigned int *pages;
+static unsigned int *pages, count;
 
 static void rewrite(void *arg)
 {
@@ -210,7 +211,7 @@ static void rewrite(void *arg)
 	unsigned int round, i;
 
 	for (round = 1;; round++) {
-		for (i = 0; i < PAGES; i++) {
+		for (i = 0; i < count; i++) {
 			unsigned int *page = pages + i * page_size / sizeof(*page);
 
 			if (*page != round - 1 || page[9] != round - 1)
@@ -226,11 +227,22 @@ static void rewrite(void *arg)
 	}
 }
 
-static void writer_setup(void)
+static void start_writer(unsigned int n)
 {
 	writer = cr_shared(sizeof(*writer));
-	pages = (void *)anon(PAGES * page_size);
+	count = n;
+	pages = (void *)anon(count * page_size);
 	cr_fork(rewrite, NULL);
+}
+
+static void writer_setup(void)
+{
+	start_writer(MANY);
+}
+
+static void small_writer_setup(void)
+{
+	start_writer(FEW);
 }
 
 static unsigned int rounds(void)
@@ -376,6 +388,8 @@ static const struct cr_scenario scenarios[] = {
 	{ "fork.siblings", CR_TREE, siblings_setup, family_check },
 	{ "cow.written_meanwhile", CR_TREE, writer_setup, writer_check,
 	  .drive = stalled_drive },
+	{ "cow.few_written_meanwhile", CR_TREE, small_writer_setup,
+	  writer_check, .drive = stalled_drive },
 	{ "cow.left_out_by_fork", CR_TREE, left_out_setup, left_out_check,
 	  .drive = left_out_drive },
 	{ "cow.flags", CR_SUBTREE, left_out_setup, left_out_check,
