@@ -89,7 +89,6 @@ fn split_time(line: &str) -> Option<(f64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use glob::Pattern;
 
     const LOG: &str = "\
 [    0.100000] KTAP version 1
@@ -108,7 +107,7 @@ mod tests {
     fn count(pattern: &str) -> (usize, usize, usize) {
         let log: Vec<String> = LOG.lines().map(str::to_owned).collect();
         let mut report = Report::default();
-        let wanted = Wanted(Pattern::new(pattern).expect("a pattern"));
+        let wanted = Wanted::new(pattern).expect("a pattern");
         assert_eq!(tell_results(&log, &wanted, &mut report), 3);
         report.counts()
     }
