@@ -35,6 +35,7 @@ use crate::plan::KindOf;
 use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
+use crate::sys::file::FileRef;
 use crate::sys::freeze::Frozen;
 use crate::sys::mm::Mm;
 use crate::sys::mm::AUXV_WORDS;
@@ -78,6 +79,33 @@ const FLAGS_IGNORED: u64 = 0x3
 pub(crate) fn refer_to_exe(saver: &mut Saver<'_>, task: &Frozen) -> Result {
     if let Some(exe) = Mm::of(task)?.exe() {
         fs::save(saver, &exe)?;
+    }
+    Ok(())
+}
+
+/// Counts the files that the duplicates of earlier checkpoints refer to, once all others of the
+/// tree are counted: who shares them is nobody outside.
+pub(crate) fn count_kept(saver: &mut Saver<'_>) -> Result {
+    let Saver { pages, objects, .. } = saver;
+
+    for mm in pages.address_spaces() {
+        let Some((before, _)) = sys::track::get(mm) else {
+            continue;
+        };
+        let mut count = |file: Option<FileRef>| {
+            file.and_then(|file| objects.refer(Class::File, sys::file::key(&file)))
+        };
+        let mut address = 0;
+
+        count(before.exe());
+        loop {
+            let Some(vma) = before.read_lock()?.vma_from(address)? else {
+                break;
+            };
+
+            address = vma.end;
+            count(vma.file);
+        }
     }
     Ok(())
 }

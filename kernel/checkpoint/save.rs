@@ -463,6 +463,7 @@ fn collect(
     fs::eventpoll::save_items(&mut saver)?;
     fs::lock::save_rest(&mut saver)?;
     if mode == header::MODE_CONTAINER {
+        mm::count_kept(&mut saver)?;
         fs::check_leaks(&saver)?;
         ipc::check_leaks(&saver)?;
     }

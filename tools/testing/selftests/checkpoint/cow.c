@@ -359,6 +359,22 @@ static void left_out_drive(struct cr_run *run)
 	       cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
 }
 
+/*
+ * The duplicates that stay behind refer to files as well; they belong to the
+ * tree when it is saved again.
+ */
+static void kept_drive(struct cr_run *run)
+{
+	const unsigned long again = CHECKPOINT_TRACK | CHECKPOINT_INCREMENTAL;
+
+	(void)(cr_start(run) && cr_check(run, CR_BEFORE) &&
+	       cr_checkpoint(run, "first", CHECKPOINT_TRACK) &&
+	       cr_check(run, CR_AFTER) && cr_checkpoint(run, "more", again) &&
+	       cr_check(run, CR_AFTER) && cr_checkpoint(run, "image", 0) &&
+	       cr_kill(run) && cr_restart(run, "image", 0) &&
+	       cr_check(run, CR_AGAIN));
+}
+
 /* Only a tree that goes on can do so at once. */
 static void flags_drive(struct cr_run *run)
 {
@@ -392,6 +408,8 @@ static const struct cr_scenario scenarios[] = {
 	  writer_check, .drive = stalled_drive },
 	{ "cow.left_out_by_fork", CR_TREE, left_out_setup, left_out_check,
 	  .drive = left_out_drive },
+	{ "cow.kept", CR_TREE, left_out_setup, left_out_check,
+	  .drive = kept_drive },
 	{ "cow.flags", CR_SUBTREE, left_out_setup, left_out_check,
 	  .drive = flags_drive },
 };
