@@ -390,7 +390,8 @@ static bool go_on(struct cr_run *run, unsigned long flags)
 static void checkpoint_drive(struct cr_run *run)
 {
 	static const unsigned long variants[] = {
-		0, CHECKPOINT_COW, CHECKPOINT_KILL, CHECKPOINT_LEAVE_FROZEN,
+		0, CHECKPOINT_COW, CHECKPOINT_KILL,
+		CHECKPOINT_LEAVE_FROZEN | CHECKPOINT_TRACK,
 	};
 	struct call call = { checkpoint_fn, O_WRONLY | O_CREAT | O_TRUNC };
 	int tried = 0, failed = 0;
