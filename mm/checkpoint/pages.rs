@@ -216,7 +216,7 @@ struct Entry {
     /// How it was when the parent image was written, and where that has its pages.
     before: Option<(Mm, Origin)>,
     /// What the page data has of it, if that was copied.
-    copies: Option<KVVec<Pinned<'static>>>,
+    copies: Option<Pinned<'static>>,
 }
 
 impl Entry {
@@ -229,6 +229,11 @@ impl Entry {
 
     fn data_pages(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(|run| run.content == Content::Data)
+    }
+
+    fn count(&self) -> u64 {
+        self.data_pages()
+            .fold(0, |count, run| count.saturating_add(u64::from(run.pages)))
     }
 }
 
@@ -340,21 +345,25 @@ impl Pages {
             return Ok(false);
         }
         self.find(log)?;
-        if self.count() > COPIES {
+        // What is still to be read from an image does not count above.
+        let is_large = |entry: &Entry| entry.address_space().is_some() && entry.count() > SMALL;
+
+        if self.count() > COPIES || self.entries.iter().any(is_large) {
             return Ok(false);
         }
         for entry in &mut self.entries {
             if entry.address_space().is_none() {
                 continue;
             }
-            let mut copies = KVVec::new();
+            let count = usize::try_from(entry.count()).map_err(|_| EINVAL)?;
+            let copies = unnamed::new_pages(count)?;
+            let mut at = 0usize;
 
             for run in entry.data_pages() {
                 each_batch(&entry.owner, run.start, run.pages, false, |pages| {
-                    let copy = unnamed::new_pages(pages.len())?;
-
-                    copy.copy_from(pages);
-                    Ok(copies.push(copy, GFP_KERNEL)?)
+                    copies.copy_from(at, pages);
+                    at = at.saturating_add(pages.len());
+                    Ok(())
                 })?;
             }
             entry.copies = Some(copies);
@@ -691,10 +700,8 @@ impl<'a> PageWriter<'a> {
     fn write(&mut self, out: &mut OutStream, which: impl Fn(&Entry) -> bool) -> Result {
         for entry in self.pages.entries.iter().filter(|entry| which(entry)) {
             if let Some(copies) = &entry.copies {
-                for pages in copies {
-                    self.hashes.add(pages)?;
-                    out.write_pages(pages)?;
-                }
+                self.hashes.add(copies)?;
+                out.write_pages(copies)?;
                 continue;
             }
             for run in entry.data_pages() {
@@ -966,7 +973,7 @@ fn share(owner: &Owner, from: &Mm, run: &PageRun) -> Result {
             let ours = mm.hold(start, max, true)?;
             let theirs = from.hold(start, ours.len(), false)?;
 
-            ours.copy_from(&theirs);
+            ours.copy_from(0, &theirs);
             start = start.saturating_add((theirs.len() as u64).saturating_mul(size));
         }
         start = done;

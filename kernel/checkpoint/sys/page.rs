@@ -122,9 +122,10 @@ impl Pinned<'_> {
         &self.pages
     }
 
-    /// Copies pages, as many as both have. These must be held to be written to.
-    pub(crate) fn copy_from(&self, from: &Pinned<'_>) {
-        for (to, from) in self.pages.iter().zip(&from.pages) {
+    /// Copies pages to those from number `at` on, as many as both have. These must be held to be
+    /// written to.
+    pub(crate) fn copy_from(&self, at: usize, from: &Pinned<'_>) {
+        for (to, from) in self.pages.iter().skip(at).zip(&from.pages) {
             // SAFETY: Both pages are held. What somebody else writes to them meanwhile is copied,
             // or not.
             unsafe { bindings::checkpoint_copy_page(to.bv_page, from.bv_page) };
