@@ -7,7 +7,7 @@
 #: ARCH=        the architecture: x86_64
 #: O=           the build folder (build)
 #: KERNEL_SRC=  your own source tree of Linux 7.3; it is copied, not changed
-#: T=           a glob: tests, suites and programs to run, workloads to measure (*)
+#: T=           globs: tests, suites and programs to run (*); one glob: workloads to measure
 #: VARIANT=     "debug": a kernel that looks for its own mistakes, and is slow
 #:              "without": one without the subsystem, as `make idle` needs it
 #: V=1          show commands
@@ -109,8 +109,19 @@ selftests: kernel ## build the selftest programs
 	$(Q)config/selftests
 
 .PHONY: test
-test: all selftests ## run all tests; T='glob' selects some
+test: all selftests ## run all tests; T='globs' selects some
 	$(Q)$(STATIC) $(VM) test
+
+# A bit of all that is saved and restored, and of what goes wrong, in some minutes.
+DEBUG_TESTS := calls cow.* injected.*.container injected.disk.* hostile.garbage.* hostile.header.* \
+	memory.copy_on_write.* memory.shared_anonymous.* memfd.content.* deleted.file.* \
+	file.offset.* descriptor.shared_table.* place.cwd.* pipe.contents.* pty.pair.* epoll.level.* \
+	signal.queued.* signal.in_handler.* timerfd.ticks.* itimer.real.* \
+	sysv.attached.* sysv.semaphores.* sysv.messages.* pidns.levels.* namespace.clocks.*
+
+.PHONY: debug
+debug: ## run some tests on a kernel that looks for its own mistakes
+	$(Q)$(MAKE) test VARIANT=debug T='$(DEBUG_TESTS)'
 
 .PHONY: demo
 demo: all ## checkpoint real programs, reboot the machine, restart them
