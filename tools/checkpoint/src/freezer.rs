@@ -63,21 +63,23 @@ fn tree(root: i32) -> anyhow::Result<Vec<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
 
     #[test]
     fn a_tree_has_all_descendants() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
+        // Not that of this process, whose threads come and go. It ends with its input.
+        let mut shell = Command::new("sh")
+            .args(["-c", "(cat; :); :"])
+            .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        // A thread of another test that ends meanwhile hands its children on.
-        let found = (0..100).any(|_| {
-            let pids = tree(std::process::id() as i32).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            pids.contains(&(child.id() as i32))
+        let found = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            tree(shell.id() as i32).unwrap().len() == 3
         });
         assert!(found);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
     }
 }
