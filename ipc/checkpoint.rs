@@ -28,6 +28,7 @@ use crate::format::namespace::SemSet;
 use crate::format::namespace::SemUndo;
 use crate::format::namespace::Semaphore;
 use crate::format::namespace::ShmSegment;
+use crate::format::namespace::UserNs as UserNsState;
 use crate::format::namespace::SHM_NORESERVE;
 use crate::format::ObjRef;
 use crate::format::Record;
@@ -46,6 +47,8 @@ use crate::sys::freeze::Frozen;
 use crate::sys::ipc;
 use crate::sys::ns::DeadPid;
 use crate::sys::ns::PidNs;
+use crate::sys::user_ns::UserNs;
+use crate::task::user_ns;
 use kernel::bindings;
 use kernel::prelude::*;
 
@@ -141,11 +144,12 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
             "its IPC namespace has SysV objects, which are supported in a container only"
         )));
     }
+    let user_ns = user_ns::save(saver, UserNs::of_ipc(task)?)?;
     let number = saver.out.object(
         &IpcNs {
             limits: limits.limits,
             next: limits.next,
-            reserved: 0,
+            user_ns,
         },
         &[],
     )?;
@@ -177,7 +181,7 @@ fn each(ns: &ipc::IpcNs, class: ipc::Class, mut save: impl FnMut(i32) -> Result)
     Ok(())
 }
 
-fn save_perm(perm: &ipc::Perm) -> IpcPerm {
+fn save_perm(saver: &Saver<'_>, perm: &ipc::Perm) -> Result<IpcPerm> {
     let ipc::Perm {
         id,
         key,
@@ -188,7 +192,8 @@ fn save_perm(perm: &ipc::Perm) -> IpcPerm {
         mode,
     } = *perm;
 
-    IpcPerm {
+    saver.check_ids(&[uid, gid, cuid, cgid])?;
+    Ok(IpcPerm {
         id,
         key,
         uid,
@@ -197,7 +202,7 @@ fn save_perm(perm: &ipc::Perm) -> IpcPerm {
         cgid,
         mode,
         reserved: 0,
-    }
+    })
 }
 
 fn restore_perm(perm: &IpcPerm) -> ipc::Perm {
@@ -235,7 +240,7 @@ fn save_shm(saver: &mut Saver<'_>, ns: &ipc::IpcNs, ipc: ObjRef, id: i32) -> Res
         &ShmSegment {
             ipc,
             flags: if state.noreserve { SHM_NORESERVE } else { 0 },
-            perm: save_perm(&state.perm),
+            perm: save_perm(saver, &state.perm)?,
             size: state.size,
             times: [state.atime, state.dtime, state.ctime],
             pids: [state.cpid, state.lpid],
@@ -325,7 +330,7 @@ fn save_sem(saver: &mut Saver<'_>, ns: &ipc::IpcNs, ipc: ObjRef, id: i32) -> Res
         &SemSet {
             ipc,
             count: state.count,
-            perm: save_perm(&state.perm),
+            perm: save_perm(saver, &state.perm)?,
             times: [state.otime, state.ctime],
         },
         &[semaphores.as_slice().as_bytes()],
@@ -357,7 +362,7 @@ fn save_msg(saver: &mut Saver<'_>, ns: &ipc::IpcNs, ipc: ObjRef, id: i32) -> Res
         &MsgQueue {
             ipc,
             count: state.count,
-            perm: save_perm(&state.perm),
+            perm: save_perm(saver, &state.perm)?,
             times: [state.stime, state.rtime, state.ctime],
             pids: [state.lspid, state.lrpid],
             qbytes: state.qbytes,
@@ -383,7 +388,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
 
             if state.limits.iter().zip(&LIMITS).any(|(is, max)| is > max)
                 || state.next.iter().any(|&next| next < -1)
-                || state.reserved != 0
+                || !(state.user_ns.is_none() || kind_of(state.user_ns) == Some(UserNsState::KIND))
                 || !tail.is_empty()
             {
                 return Err(EINVAL.into());
@@ -648,7 +653,7 @@ pub(crate) fn finish(restart: &Restart, root: &kernel::task::Task, number: ObjRe
     let IpcNs {
         limits,
         next,
-        reserved: _,
+        user_ns: _,
     } = state;
     let limits = ipc::Limits { limits, next };
 

@@ -27,7 +27,9 @@ pub(crate) use self::pages::Pages;
 
 use crate::error::Result;
 use crate::format::memory as format;
+use crate::format::namespace::UserNs as UserNsState;
 use crate::format::ObjRef;
+use crate::format::Record;
 use crate::fs;
 use crate::image::RawRecord;
 use crate::object::Class;
@@ -39,6 +41,8 @@ use crate::sys::file::FileRef;
 use crate::sys::freeze::Frozen;
 use crate::sys::mm::Mm;
 use crate::sys::mm::AUXV_WORDS;
+use crate::sys::user_ns::UserNs;
+use crate::task::user_ns;
 use crate::tree;
 use kernel::bindings;
 use kernel::prelude::*;
@@ -143,6 +147,7 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
         .exe()
         .ok_or_else(|| saver.refuse(fmt!("has no executable")))?;
     let exe = fs::save(saver, &exe)?;
+    let user_ns = user_ns::save(saver, UserNs::of_program(task)?)?;
     let number = saver.out.object(
         &format::Mm {
             layout: state.layout,
@@ -161,7 +166,7 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
             auxv: AUXV_WORDS as u32,
             arch: state.arch,
             binfmt: state.binfmt,
-            reserved: 0,
+            user_ns,
         },
         &[state.auxv.as_bytes()],
     )?;
@@ -185,7 +190,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
         || !kind_of(state.exe).is_some_and(fs::is_mappable)
         || state.dumpable > 2
         || state.binfmt > format::BINFMT_COMPAT_ELF
-        || state.reserved != 0
+        || !(state.user_ns.is_none() || kind_of(state.user_ns) == Some(UserNsState::KIND))
         || state.auxv as usize != AUXV_WORDS
         || tail.len() != size_of::<[u64; AUXV_WORDS]>()
     {
@@ -206,10 +211,12 @@ pub(crate) fn set_exe(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
 }
 
 /// Gives the running task a new, empty address space.
-pub(crate) fn make() -> Result<Arc<Mm>> {
+pub(crate) fn make(restart: &Restart, number: ObjRef) -> Result<Arc<Mm>> {
+    let (state, _) = restart.record::<format::Mm>(number)?;
+    let user_ns = restart.user_ns(state.user_ns)?;
     let mm = Mm::new_empty()?;
 
-    mm.install()?;
+    mm.install(user_ns.as_deref())?;
     Ok(Arc::new(mm, GFP_KERNEL)?)
 }
 
@@ -229,7 +236,8 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         auxv: _,
         arch,
         binfmt,
-        reserved: _,
+        // For `make`.
+        user_ns: _,
     } = state;
     let auxv = <[u64; AUXV_WORDS]>::read_from_bytes(tail).map_err(|_| EINVAL)?;
 

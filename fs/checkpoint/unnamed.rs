@@ -138,6 +138,7 @@ fn save_object(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
             "it has been deleted, and is set-user-id or set-group-id",
         ));
     }
+    saver.check_ids(&[state.uid, state.gid])?;
     let directory = if kind != UNNAMED_DELETED {
         CString::try_from(c"")?
     } else {

@@ -33,6 +33,8 @@ struct sigevent;
 struct sock_fprog_kern;
 struct task_struct;
 struct tty_struct;
+struct uid_gid_map;
+struct user_namespace;
 struct user_regset_view;
 struct vm_area_struct;
 struct vm_fault;
@@ -156,7 +158,12 @@ int do_prlimit(struct task_struct *tsk, unsigned int resource,
 	       struct rlimit *new_rlim, struct rlimit *old_rlim);
 
 /* fs/exec.c */
-int checkpoint_exec_mmap(struct mm_struct *mm);
+int checkpoint_exec_mmap(struct mm_struct *mm, struct user_namespace *user_ns);
+
+/* kernel/user_namespace.c */
+int checkpoint_write_id_map(struct user_namespace *ns, char *lines, int cap_setid,
+			    struct uid_gid_map *map,
+			    struct uid_gid_map *parent_map);
 
 /* fs/binfmt_elf.c, and what fs/compat_binfmt_elf.c makes of it */
 extern struct linux_binfmt elf_format;

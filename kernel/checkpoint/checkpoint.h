@@ -80,8 +80,20 @@ struct checkpoint_cred {
 	u32 gid[4];
 	u64 caps[5];
 	u32 securebits;
-	bool same_user_ns;
 	bool has_keyrings;
+};
+
+/* A user namespace; see struct UserNs of the format, which has the same. */
+enum {
+	CHECKPOINT_USER_NS_SETGROUPS = 1,
+	CHECKPOINT_USER_NS_SETFCAP = 2,
+};
+
+struct checkpoint_user_ns {
+	u32 flags;
+	u32 owner, group;
+	u32 ranges[3];
+	u32 limits[13];
 };
 
 /*

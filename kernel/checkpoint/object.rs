@@ -27,6 +27,8 @@ pub(crate) enum Class {
     PidNs,
     /// `struct pid_namespace` that a task has made for its children
     PidNsForChildren,
+    /// `struct user_namespace`
+    UserNs,
     /// `struct mm_struct`
     Mm,
     /// `struct inode` of shared memory

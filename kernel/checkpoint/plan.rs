@@ -35,6 +35,9 @@ use crate::task::pids::Place;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 
+#[path = "plan/user_ns.rs"]
+mod user_ns;
+
 /// Tells the kind of record that defines an object which stands before the one being checked.
 pub(crate) type KindOf<'a> = &'a dyn Fn(ObjRef) -> Option<u16>;
 
@@ -241,6 +244,12 @@ impl Plan {
             log.error(
                 error.errno(),
                 fmt!("the image is not valid: its pid namespaces cannot be"),
+            )
+        })?;
+        self.check_user_namespaces().map_err(|error| {
+            log.error(
+                error.errno(),
+                fmt!("the image is not valid: its user namespaces cannot be"),
             )
         })?;
         self.check_usage().map_err(|error| {
@@ -811,8 +820,12 @@ impl Checker {
                 crate::task::namespace::check(record, kind_of)?;
                 return object(record);
             }
+            namespace::UserNs::KIND => {
+                crate::task::user_ns::check(record, kind_of)?;
+                return object(record);
+            }
             task::Creds::KIND => {
-                crate::task::check_cred(record)?;
+                crate::task::check_cred(record, kind_of)?;
                 return object(record);
             }
             task::SeccompFilter::KIND => {

@@ -396,6 +396,7 @@ fn undo(restart: &Restart) {
 }
 
 fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Result<i32> {
+    task::user_ns::make_all(restart)?;
     let root = spawn(restart, 0)?;
 
     restart.pass(&restart.born.all)?;
@@ -444,23 +445,20 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
 /// Makes a task of the plan as a child or a thread of the running task.
 fn spawn(restart: &Arc<Restart>, index: usize) -> Result<i32> {
     let plan = restart.plan.tasks.get(index).ok_or(EINVAL)?;
-    let flags = if !plan.is_leader {
-        sys::clone::THREAD
-    } else if plan.creator.is_none() {
-        let (state, _) = restart.record::<format::Task>(plan.number)?;
-
-        sys::clone::VM
-            | sys::clone::AUTOREAP
-            | task::namespace::clone_flags(restart, state.namespaces)?
+    let flags = if plan.is_leader {
+        sys::clone::VM | sys::clone::AUTOREAP
     } else {
-        let creator = plan
-            .creator
-            .and_then(|creator| restart.plan.tasks.get(creator as usize))
-            .ok_or(EINVAL)?;
+        sys::clone::THREAD
+    };
+    // What is made there is in the namespaces that it has.
+    let _entered = match plan.creator {
+        _ if !plan.is_leader => None,
+        None => task::namespace::make(restart, plan.namespaces)?,
+        Some(creator) => {
+            let creator = restart.plan.tasks.get(creator as usize).ok_or(EINVAL)?;
 
-        sys::clone::VM
-            | sys::clone::AUTOREAP
-            | task::pids::clone_flags(restart, creator.number, plan.number)?
+            task::pids::make(restart, creator.number, plan.number)?
+        }
     };
     let body = TaskBody {
         restart: restart.clone(),
@@ -478,10 +476,7 @@ fn spawn(restart: &Arc<Restart>, index: usize) -> Result<i32> {
     restart.alive.fetch_add(1, Full);
     sys::clone::spawn(&spawn, body).map_err(|(errno, mut body)| {
         body.done = true;
-        let why = if flags & sys::clone::NEWPID != 0 && errno == EPERM {
-            "you may not make pid namespaces (CAP_SYS_ADMIN) or choose pids \
-             (CAP_CHECKPOINT_RESTORE)"
-        } else if errno == EEXIST {
+        let why = if errno == EEXIST {
             "the pid is taken"
         } else if errno == EPERM {
             "you may not choose pids (CAP_CHECKPOINT_RESTORE)"
@@ -622,7 +617,9 @@ struct Shared {
 
 /// Gives the running task its address space, unless it was made with it.
 fn make_mm(restart: &Restart, plan: &TaskPlan) -> Result<Arc<Mm>> {
-    let built = restart.shared(plan.mm, plan.makes_mm, || Ok(Built::Mm(mm::make()?)))?;
+    let built = restart.shared(plan.mm, plan.makes_mm, || {
+        Ok(Built::Mm(mm::make(restart, plan.mm)?))
+    })?;
     let Built::Mm(mm) = built else {
         return Err(EINVAL.into());
     };

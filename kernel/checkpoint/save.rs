@@ -137,6 +137,17 @@ impl Saver<'_> {
         self.log.error(EOPNOTSUPP, fmt!("{}: {args}", &*self.who))
     }
 
+    /// Refuses the id of a user or of a group that means nothing to the caller.
+    pub(crate) fn check_ids(&self, ids: &[u32]) -> Result {
+        if !ids.contains(&u32::MAX) {
+            return Ok(());
+        }
+        Err(self.refuse(fmt!(
+            "has, or has something that belongs to, a user or a group that has no number in the \
+             user namespace of the caller"
+        )))
+    }
+
     /// Names the task that is saved next.
     pub(crate) fn set_who(&mut self, task: &TaskRef) -> Result {
         self.who = tree::describe(task)?;

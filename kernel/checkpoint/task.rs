@@ -36,6 +36,8 @@ mod signal;
 mod timer;
 #[path = "task/usage.rs"]
 pub(crate) mod usage;
+#[path = "task/user_ns.rs"]
+pub(crate) mod user_ns;
 
 use crate::arch;
 use crate::error::Result;

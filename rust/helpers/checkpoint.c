@@ -22,6 +22,7 @@
 #include "checkpoint_task.c"
 #include "checkpoint_time.c"
 #include "checkpoint_timens.c"
+#include "checkpoint_user_ns.c"
 #ifdef CONFIG_X86
 #include "checkpoint_x86.c"
 #endif

@@ -54,7 +54,6 @@ __rust_helper void rust_helper_checkpoint_cred_get(const struct cred *cred,
 	out->caps[3] = cred->cap_bset.val;
 	out->caps[4] = cred->cap_ambient.val;
 	out->securebits = cred->securebits;
-	out->same_user_ns = cred->user_ns == ns;
 	out->has_keyrings = false;
 #ifdef CONFIG_KEYS
 	out->has_keyrings = cred->process_keyring || cred->thread_keyring ||
@@ -141,12 +140,14 @@ __rust_helper u32 rust_helper_checkpoint_cred_group(const struct cred *cred, u32
 }
 
 /*
- * Gives current the credentials. Whether it may have them was checked before;
- * here only numbers that mean nothing in the user namespace are refused.
+ * Gives current the credentials, whose ids are those of its user namespace, in
+ * that or another one. Whether it may have them was checked before; here only
+ * numbers that mean nothing are refused.
  */
 __rust_helper int
 rust_helper_checkpoint_cred_set(const struct checkpoint_cred *in,
-				const u32 *groups, u32 ngroups)
+				const u32 *groups, u32 ngroups,
+				struct user_namespace *user_ns)
 {
 	struct user_namespace *ns = current_user_ns();
 	struct group_info *info;
@@ -181,6 +182,15 @@ rust_helper_checkpoint_cred_set(const struct checkpoint_cred *in,
 	}
 	set_groups(new, info);
 	put_group_info(info);
+	if (new->user_ns != user_ns) {
+		put_user_ns(new->user_ns);
+		new->user_ns = get_user_ns(user_ns);
+#ifdef CONFIG_KEYS
+		/* As set_cred_user_ns() does. */
+		key_put(new->request_key_auth);
+		new->request_key_auth = NULL;
+#endif
+	}
 
 #ifdef CONFIG_KEYS
 	/* As execve() does; the session keyring stays. */

@@ -306,8 +306,8 @@ __rust_helper void rust_helper_checkpoint_pts_owner(struct tty_struct *slave,
 	struct inode *inode = d_inode(slave->driver_data);
 
 	*mode = inode->i_mode & S_IALLUGO;
-	*uid = from_kuid_munged(current_user_ns(), inode->i_uid);
-	*gid = from_kgid_munged(current_user_ns(), inode->i_gid);
+	*uid = from_kuid(current_user_ns(), inode->i_uid);
+	*gid = from_kgid(current_user_ns(), inode->i_gid);
 }
 
 /*

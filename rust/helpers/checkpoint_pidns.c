@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /* Nested pid namespaces. */
-#include <linux/syscalls.h>
-
-/* Makes a pid namespace for the children of current. */
-__rust_helper int rust_helper_checkpoint_unshare_pid(void)
-{
-	return ksys_unshare(CLONE_NEWPID);
-}
 
 /* The pid namespace of the children of a task that has not ended, referenced. */
 __rust_helper struct pid_namespace *

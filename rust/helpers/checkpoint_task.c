@@ -58,6 +58,15 @@ __rust_helper void *rust_helper_checkpoint_get_stack(struct task_struct *task)
 	return try_get_task_stack(task);
 }
 
+__rust_helper bool rust_helper_task_has_io_uring(struct task_struct *task)
+{
+#ifdef CONFIG_IO_URING
+	return task->io_uring;
+#else
+	return false;
+#endif
+}
+
 __rust_helper void rust_helper_checkpoint_put_stack(struct task_struct *task)
 {
 	put_task_stack(task);
@@ -113,12 +122,6 @@ __rust_helper int rust_helper_checkpoint_join_uts(struct task_struct *task)
 	ns->uts_ns = uts;
 	switch_task_namespaces(current, ns);
 	return 0;
-}
-
-/* Gives current a UTS namespace of its own. */
-__rust_helper int rust_helper_checkpoint_unshare_uts(void)
-{
-	return ksys_unshare(CLONE_NEWUTS);
 }
 
 __rust_helper void

@@ -75,6 +75,8 @@ pub(super) fn save(saver: &mut Saver<'_>, slave: &Tty, file: &FileRef) -> Result
         *to = from;
     }
     let [mode, uid, gid] = slave.owner()?;
+
+    saver.check_ids(&[uid, gid])?;
     let (session, foreground) = slave.session_in(&saver.ns);
     let (packet, status) = master.packet();
     let state = Pty {

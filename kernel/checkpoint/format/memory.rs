@@ -38,8 +38,8 @@ record! {
         pub arch: [u64; 8],
         /// The format of the executable, `BINFMT_*`: core dumps have it, too.
         pub binfmt: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// The [`super::namespace::UserNs`] in which the program was started, or none.
+        pub user_ns: ObjRef,
     }
 }
 

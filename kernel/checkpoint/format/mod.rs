@@ -70,7 +70,7 @@ macro_rules! for_each_record {
         $then! {
             Failure, End,
             namespace::UtsNs, namespace::IpcNs, namespace::PidNs, namespace::TimeNs,
-            namespace::Namespaces,
+            namespace::Namespaces, namespace::UserNs,
             namespace::ShmSegment, namespace::SemSet, namespace::SemUndo,
             namespace::MsgQueue,
             task::Creds, task::Sighand, task::Process, task::Task, task::Regset,

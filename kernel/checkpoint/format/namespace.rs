@@ -7,12 +7,14 @@ use super::ObjRef;
 record! {
     /// A UTS namespace: `struct new_utsname`, the parts that can be set.
     pub struct UtsNs: kind 0x10, version 1, size 136 {
+        /// The [`UserNs`] that it belongs to, or none.
+        pub user_ns: ObjRef,
         /// sethostname(2), padded with zeros.
         pub nodename: [u8; 65],
         /// setdomainname(2), padded with zeros.
         pub domainname: [u8; 65],
         /// Zero.
-        pub reserved: [u8; 6],
+        pub reserved: [u8; 2],
     }
 }
 
@@ -25,8 +27,8 @@ record! {
         pub limits: [u64; 16],
         /// For semaphores, message queues and segments: sequence number, last index, next index.
         pub next: [i32; 9],
-        /// Zero.
-        pub reserved: u32,
+        /// The [`UserNs`] that it belongs to, or none.
+        pub user_ns: ObjRef,
     }
 }
 
@@ -156,17 +158,22 @@ record! {
 
 record! {
     /// The pid namespace of a container's init, or one that is nested in that of the root.
-    pub struct PidNs: kind 0x12, version 1, size 8 {
+    pub struct PidNs: kind 0x12, version 1, size 16 {
         /// The pid that was given out last.
         pub last_pid: i32,
         /// The one that it is nested in; none if that is the one of the root, or if it is that
         /// itself.
         pub parent: ObjRef,
+        /// The [`UserNs`] that it belongs to, or none.
+        pub user_ns: ObjRef,
+        /// Zero.
+        pub reserved: u32,
     }
 }
 
 record! {
-    /// The time namespace of a container: what its clocks said when the tree was frozen.
+    /// The time namespace of a container: what its clocks said when the tree was frozen. It belongs
+    /// to the user namespace to which the pid namespace of the container belongs.
     pub struct TimeNs: kind 0x14, version 1, size 16 {
         /// CLOCK_MONOTONIC, in ns.
         pub monotonic: i64,
@@ -174,6 +181,46 @@ record! {
         pub boottime: i64,
     }
 }
+
+plain! {
+    /// A line of /proc/PID/uid_map, gid_map or projid_map.
+    pub struct IdRange: size 16 {
+        /// The first id inside.
+        pub first: u32,
+        /// The first id in the namespace around it.
+        pub lower: u32,
+        /// How many.
+        pub count: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
+record! {
+    /// A user namespace. The tail is as many [`IdRange`]s as `ranges` says, those of user ids first.
+    /// "None" is the namespace of whoever restarts.
+    pub struct UserNs: kind 0x19, version 1, size 80 {
+        /// The [`UserNs`] around it, or none.
+        pub parent: ObjRef,
+        /// `USER_NS_*`
+        pub flags: u32,
+        /// Who has made it: user id, in the namespace of whoever saves.
+        pub owner: u32,
+        /// The group id of the owner.
+        pub group: u32,
+        /// How many ranges the maps of user, group and project ids have; 0: not set yet.
+        pub ranges: [u32; 3],
+        /// `/proc/sys/user/max_*`: namespaces of users, pids, UTS, IPC, networks, mounts, cgroups
+        /// and clocks; instances and watches of inotify; groups and marks of fanotify; interpreters
+        /// of binfmt_misc.
+        pub limits: [u32; 13],
+    }
+}
+
+/// [`UserNs::flags`]: setgroups(2) is allowed (/proc/PID/setgroups).
+pub const USER_NS_SETGROUPS: u32 = 1;
+/// [`UserNs::flags`]: who has made it had CAP_SETFCAP.
+pub const USER_NS_SETFCAP: u32 = 2;
 
 record! {
     /// The namespaces of a task: `struct nsproxy`. "None" is the namespace of whoever restarts.

@@ -7,7 +7,8 @@ use super::ObjRef;
 record! {
     /// Credentials: `struct cred`. The tail is `groups` ids of supplementary groups (`u32`).
     pub struct Creds: kind 0x20, version 1, size 88 {
-        /// Real, effective, saved and file-system user id.
+        /// Real, effective, saved and file-system user id; all ids are those of the namespace of
+        /// whoever saves.
         pub uid: [u32; 4],
         /// Real, effective, saved and file-system group id.
         pub gid: [u32; 4],
@@ -19,8 +20,8 @@ record! {
         pub groups: u32,
         /// `KEYRING_*`: the session keyring.
         pub keyring: u32,
-        /// Must be zero.
-        pub reserved: u32,
+        /// The [`super::namespace::UserNs`] that they are in, or none.
+        pub user_ns: ObjRef,
     }
 }
 

@@ -19,6 +19,7 @@ use super::Restart;
 use crate::error::Error;
 use crate::error::Result;
 use crate::format::header;
+use crate::format::namespace::UserNs;
 use crate::format::task as format;
 use crate::fs;
 use crate::plan::TaskPlan;
@@ -50,7 +51,9 @@ pub(super) fn check(restart: &Restart) -> Result {
     if plan.is_zombie {
         return Err(EINVAL.into());
     }
-    if task::namespace::clone_flags(restart, plan.namespaces)? != 0 || task::pids::has_any(restart)
+    if task::namespace::clone_flags(restart, plan.namespaces)? != 0
+        || task::pids::has_any(restart)
+        || restart.records::<UserNs>().next().is_some()
     {
         return Err(container(restart));
     }

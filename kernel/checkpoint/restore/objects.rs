@@ -18,6 +18,7 @@ use crate::sys::mm::Mm;
 use crate::sys::seccomp::Filter;
 use crate::sys::sync::Gate;
 use crate::sys::task::TaskRef;
+use crate::sys::user_ns::NewUserNs;
 use crate::task;
 use kernel::prelude::*;
 use kernel::sync::new_mutex;
@@ -38,6 +39,7 @@ pub(super) enum Built {
     Sighand(TaskRef),
     /// A UTS namespace, which this task is in.
     Uts(TaskRef),
+    UserNs(Arc<NewUserNs>),
 }
 
 /// How far an object is.
@@ -202,6 +204,27 @@ impl Restart {
             Built::Seccomp(filter) => Ok(filter),
             _ => Err(EINVAL.into()),
         }
+    }
+
+    /// A user namespace; none is that of the caller. All are made before anything else.
+    pub(crate) fn user_ns(&self, number: ObjRef) -> Result<Option<Arc<NewUserNs>>> {
+        if number.is_none() {
+            return Ok(None);
+        }
+        match self.made(number)? {
+            Built::UserNs(ns) => Ok(Some(ns)),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
+    /// Makes a user namespace.
+    pub(crate) fn make_user_ns(&self, number: ObjRef) -> Result {
+        self.obtain(number, || {
+            let ns = task::user_ns::restore(self, number)?;
+
+            Ok(Built::UserNs(Arc::new(ns, GFP_KERNEL)?))
+        })?;
+        Ok(())
     }
 
     /// An object that its owner makes; the others wait for it.

@@ -5,6 +5,8 @@
 //! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h)
 
 use super::freeze::Frozen;
+use super::user_ns::NewUserNs;
+use super::user_ns::UserNs;
 use core::ptr::NonNull;
 use kernel::bindings;
 use kernel::error::to_result;
@@ -43,7 +45,14 @@ impl Cred {
         self.0.as_ptr() as usize
     }
 
-    /// Everything but the supplementary groups.
+    /// The user namespace that they are in.
+    pub(crate) fn user_ns(&self) -> Result<UserNs> {
+        // SAFETY: The credentials are referenced, and refer to it for good.
+        unsafe { UserNs::get((*self.0.as_ptr()).user_ns) }
+    }
+
+    /// Everything but the supplementary groups. An id that means nothing to the caller is
+    /// `u32::MAX`.
     pub(crate) fn plain(&self) -> Plain {
         let mut plain = Plain::default();
 
@@ -81,15 +90,16 @@ impl Cred {
     }
 }
 
-/// Gives the running task the credentials. Whether it may have them is for the caller to decide.
-/// `EINVAL`: an id means nothing in its user namespace.
-pub(crate) fn commit(plain: &Plain, groups: &[u32]) -> Result {
+/// Gives the running task the credentials, in its user namespace or in another one. Whether it may
+/// have them is for the caller to decide. `EINVAL`: an id means nothing in its user namespace.
+pub(crate) fn commit(plain: &Plain, groups: &[u32], user_ns: Option<&NewUserNs>) -> Result {
     // SAFETY: Both arguments are valid; the function works on the running task.
     to_result(unsafe {
         bindings::checkpoint_cred_set(
             &raw const *plain,
             groups.as_ptr(),
             u32::try_from(groups.len())?,
+            NewUserNs::raw_or_current(user_ns),
         )
     })
 }

@@ -11,6 +11,7 @@ use super::freeze::Frozen;
 use super::mempolicy::Policy;
 use super::page::Hold;
 use super::page::Pinned;
+use super::user_ns::NewUserNs;
 use core::ffi::c_void;
 use core::ptr;
 use core::ptr::NonNull;
@@ -99,14 +100,19 @@ impl Mm {
             .ok_or(ENOMEM)
     }
 
-    /// Makes this the address space of the running task, which shares the reference.
-    pub(crate) fn install(&self) -> Result {
+    /// Makes this the address space of the running task, which shares the reference, as if a
+    /// program had been started in a user namespace, or in that of the running task.
+    pub(crate) fn install(&self, user_ns: Option<&NewUserNs>) -> Result {
         // SAFETY: The address space is referenced; on success the function takes over the
-        // reference that is taken for it here.
+        // reference that is taken for it here. The namespace is referenced, too; the function
+        // takes a reference of its own.
         unsafe {
             bindings::mmget(self.0.as_ptr());
-            to_result(bindings::checkpoint_exec_mmap(self.0.as_ptr()))
-                .inspect_err(|_| bindings::mmput(self.0.as_ptr()))
+            to_result(bindings::checkpoint_exec_mmap(
+                self.0.as_ptr(),
+                NewUserNs::raw_or_current(user_ns),
+            ))
+            .inspect_err(|_| bindings::mmput(self.0.as_ptr()))
         }
     }
 

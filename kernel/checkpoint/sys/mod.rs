@@ -56,4 +56,5 @@ pub(crate) mod track;
 pub(crate) mod tty;
 pub(crate) mod unnamed;
 pub(crate) mod usage;
+pub(crate) mod user_ns;
 pub(crate) mod vfork;

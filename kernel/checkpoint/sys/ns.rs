@@ -5,6 +5,7 @@
 //! C header: [`include/linux/nsproxy.h`](srctree/include/linux/nsproxy.h)
 
 use super::freeze::Frozen;
+use super::user_ns::NewUserNs;
 use core::ptr::NonNull;
 use kernel::bindings;
 use kernel::error::from_err_ptr;
@@ -108,12 +109,6 @@ pub(crate) fn outlives_leader(task: &Task, ns: &PidNs) -> bool {
     unsafe { bindings::checkpoint_pid_outlives(task.as_ptr(), ns.as_ptr()) }
 }
 
-/// Makes a pid namespace for the children of the running task, as unshare(2) does.
-pub(crate) fn unshare_pid() -> Result {
-    // SAFETY: The helper works on the running task.
-    to_result(unsafe { bindings::checkpoint_unshare_pid() })
-}
-
 /// A pid that no task has, as if its task had ended. Its number is free again when it is dropped.
 pub(crate) struct DeadPid(NonNull<bindings::pid>);
 
@@ -147,23 +142,53 @@ pub(crate) struct Proxy {
     pub(crate) time_for_children: usize,
     pub(crate) pid_for_children: usize,
     pub(crate) cgroup: usize,
-    pub(crate) user: usize,
+}
+
+/// The running task is in namespaces that it has just made, until this is dropped.
+pub(crate) struct Entered(NonNull<bindings::nsproxy>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // SAFETY: The type owns a reference, which the running task takes over.
+        unsafe { bindings::checkpoint_leave_namespaces(self.0.as_ptr()) };
+    }
+}
+
+impl Entered {
+    /// Makes namespaces that belong to a user namespace, or to that of the running task, as
+    /// unshare(2) does. `flags`: `CLONE_NEW*` of [`super::clone`]; pid and time namespaces are those
+    /// of its children. `EPERM`: it may not.
+    pub(crate) fn new(flags: u64, owner: Option<&NewUserNs>) -> Result<Self> {
+        let owner = owner.map_or(core::ptr::null(), NewUserNs::as_cred);
+        let flags = usize::try_from(flags)?;
+
+        // SAFETY: The credentials are referenced, or null. The helper works on the running task,
+        // and gives a reference to the namespaces that it was in, or an error pointer.
+        let old = from_err_ptr(unsafe { bindings::checkpoint_enter_namespaces(flags, owner) })?;
+
+        NonNull::new(old).map(Self).ok_or(EINVAL)
+    }
+
+    /// The running task does not go back.
+    pub(crate) fn stay(self) {
+        // SAFETY: The type owns a reference, and gives it up without going back.
+        unsafe { bindings::checkpoint_put_nsproxy(self.0.as_ptr()) };
+        core::mem::forget(self);
+    }
 }
 
 /// Reads the namespaces of a parked task or of the caller. `ESRCH`: it has been killed.
 pub(crate) fn proxy(task: &Frozen) -> Result<Proxy> {
     let task = task.as_ptr();
 
-    // SAFETY: The task is referenced. Its nsproxy is stable under the task's lock and its
-    // credentials under RCU; the pointers in them are only compared.
+    // SAFETY: The task is referenced. Its nsproxy is stable under the task's lock; the pointers in
+    // it are only compared.
     unsafe {
         bindings::task_lock(task);
         let raw = (*task).nsproxy;
         let proxy = if raw.is_null() {
             Err(ESRCH)
         } else {
-            let _rcu = kernel::sync::rcu::read_lock();
-
             Ok(Proxy {
                 uts: (*raw).uts_ns as usize,
                 ipc: (*raw).ipc_ns as usize,
@@ -173,7 +198,6 @@ pub(crate) fn proxy(task: &Frozen) -> Result<Proxy> {
                 time_for_children: (*raw).time_ns_for_children as usize,
                 pid_for_children: (*raw).pid_ns_for_children as usize,
                 cgroup: (*raw).cgroup_ns as usize,
-                user: (*(*task).real_cred).user_ns as usize,
             })
         };
 
@@ -214,12 +238,6 @@ pub(crate) fn set_uts_names(nodename: &[u8; 65], domainname: &[u8; 65]) {
     unsafe {
         bindings::checkpoint_set_uts(nodename.as_ptr().cast(), domainname.as_ptr().cast());
     }
-}
-
-/// Gives the running task a UTS namespace of its own, as unshare(2) does.
-pub(crate) fn unshare_uts() -> Result {
-    // SAFETY: The helper works on the running task.
-    to_result(unsafe { bindings::checkpoint_unshare_uts() })
 }
 
 /// Moves the running task to the UTS namespace of another one, as setns(2) does.

@@ -294,7 +294,7 @@ impl Frozen {
 
             if (*task).flags & (bindings::PF_KTHREAD | bindings::PF_USER_WORKER) != 0 {
                 Some("is a kernel thread")
-            } else if !(*task).io_uring.is_null() {
+            } else if bindings::task_has_io_uring(task) {
                 Some("uses io_uring(7)")
             } else if !matches!(
                 (*task).seccomp.mode as u32,

@@ -4,10 +4,12 @@
 //!
 //! Kept: the pid, UTS and IPC namespaces that the root of the tree has for itself; the UTS
 //! namespaces of other tasks. The clocks CLOCK_MONOTONIC and CLOCK_BOOTTIME of a container, which go
-//! on from where they were when it was frozen: it gets a time namespace of its own.
-//! Not kept: mount, network, cgroup and user namespaces, and the time namespace of a subtree, which
-//! must be those of the caller; IPC and time namespaces that the tasks of the tree do not share.
-//! Both are refused. Nested pid namespaces are kept by `pids`.
+//! on from where they were when it was frozen: it gets a time namespace of its own. The user
+//! namespace to which these belong.
+//! Not kept: mount, network and cgroup namespaces, and the time namespace of a subtree, which
+//! must be those of the caller; IPC and time namespaces that the tasks of the tree do not share;
+//! namespaces of the root that belong to several user namespaces.
+//! These are refused. Nested pid namespaces are kept by `pids`, user namespaces by `user_ns`.
 
 use crate::error::Error;
 use crate::error::Result;
@@ -15,6 +17,7 @@ use crate::format::namespace::IpcNs;
 use crate::format::namespace::Namespaces;
 use crate::format::namespace::PidNs;
 use crate::format::namespace::TimeNs;
+use crate::format::namespace::UserNs as UserNsState;
 use crate::format::namespace::UtsNs;
 use crate::format::task::Task;
 use crate::format::ObjRef;
@@ -27,7 +30,10 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::freeze::Frozen;
+use crate::sys::ns::Entered;
 use crate::sys::task::TaskRef;
+use crate::sys::user_ns::UserNs;
+use crate::task::user_ns;
 use kernel::prelude::*;
 
 /// Saves the namespaces of a task, all of which must be those of the root, but for that of UTS.
@@ -46,7 +52,6 @@ pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
         (proxy.net, outside.net, "network"),
         (proxy.time, time, "time"),
         (proxy.cgroup, outside.cgroup, "cgroup"),
-        (proxy.user, outside.user, "user"),
     ];
 
     for (has, caller, name) in shared {
@@ -108,10 +113,13 @@ fn save_others(
     } else {
         ipc::save(saver, task)?
     };
+    let owner = owner_of_root(saver, task, uts, ipc, is_container)?;
     let pid = if is_container {
         let state = PidNs {
             last_pid: saver.ns.last_pid(),
             parent: ObjRef::NONE,
+            user_ns: user_ns::save(saver, owner)?,
+            reserved: 0,
         };
 
         saver.out.object(&state, &[])?
@@ -132,14 +140,51 @@ fn save_others(
     })
 }
 
+/// To which user namespace those namespaces of the root belong that are its own: to one, since they
+/// are made at once.
+fn owner_of_root(
+    saver: &Saver<'_>,
+    task: &Frozen,
+    uts: ObjRef,
+    ipc: ObjRef,
+    is_container: bool,
+) -> Result<UserNs> {
+    let mut owners = KVec::new();
+
+    if is_container {
+        owners.push(UserNs::of_pids(&saver.ns)?, GFP_KERNEL)?;
+    }
+    if is_container && saver.inside.time != saver.outside.time {
+        owners.push(UserNs::of_time(task)?, GFP_KERNEL)?;
+    }
+    if !uts.is_none() {
+        owners.push(UserNs::of_uts(task)?, GFP_KERNEL)?;
+    }
+    if !ipc.is_none() {
+        owners.push(UserNs::of_ipc(task)?, GFP_KERNEL)?;
+    }
+    let Some(first) = owners.pop() else {
+        return Ok(UserNs::current()?);
+    };
+
+    if !owners.iter().all(|owner| owner.is(&first)) {
+        return Err(saver.refuse(fmt!(
+            "has namespaces that belong to several user namespaces, which is not supported"
+        )));
+    }
+    Ok(first)
+}
+
 fn save_uts(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     let (nodename, domainname) = sys::ns::uts_names(task)?;
+    let user_ns = user_ns::save(saver, UserNs::of_uts(task)?)?;
 
     saver.out.object(
         &UtsNs {
+            user_ns,
             nodename,
             domainname,
-            reserved: [0; 6],
+            reserved: [0; 2],
         },
         &[],
     )
@@ -157,18 +202,26 @@ fn save_time(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
 
 /// Checks the record of a kind of namespace.
 pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
-    let (reserved, tail) = match record.kind {
+    let is = |object: ObjRef, kind| object.is_none() || kind_of(object) == Some(kind);
+    let (is_wrong, tail) = match record.kind {
         UtsNs::KIND => {
             let (state, tail) = record.parse::<UtsNs>()?;
 
-            (state.reserved != [0; 6], tail)
+            (
+                state.reserved != [0; 2] || !is(state.user_ns, UserNsState::KIND),
+                tail,
+            )
         }
         PidNs::KIND => {
             let (state, tail) = record.parse::<PidNs>()?;
 
-            let has_parent = state.parent.is_none() || kind_of(state.parent) == Some(PidNs::KIND);
-
-            (!has_parent || state.last_pid < 0, tail)
+            (
+                !is(state.parent, PidNs::KIND)
+                    || !is(state.user_ns, UserNsState::KIND)
+                    || state.last_pid < 0
+                    || state.reserved != 0,
+                tail,
+            )
         }
         TimeNs::KIND => {
             let (state, tail) = record.parse::<TimeNs>()?;
@@ -179,7 +232,6 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
         }
         _ => {
             let (state, tail) = record.parse::<Namespaces>()?;
-            let is = |object: ObjRef, kind| object.is_none() || kind_of(object) == Some(kind);
 
             (
                 !is(state.uts, UtsNs::KIND)
@@ -191,13 +243,53 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
         }
     };
 
-    if reserved || !tail.is_empty() {
+    if is_wrong || !tail.is_empty() {
         return Err(EINVAL.into());
     }
     Ok(())
 }
 
-/// The clone flags that make the namespaces of the root.
+/// Makes the namespaces of the root, and moves the running task there for as long as it takes to
+/// make that.
+pub(crate) fn make(restart: &Restart, number: ObjRef) -> Result<Option<Entered>> {
+    let flags = clone_flags(restart, number)?;
+
+    if flags == 0 {
+        return Ok(None);
+    }
+    let owner = restart.user_ns(owner(restart, number)?)?;
+
+    Entered::new(flags, owner.as_deref())
+        .map(Some)
+        .map_err(|errno| {
+            let why = if errno == EPERM {
+                "you may not (CAP_SYS_ADMIN)"
+            } else {
+                "they cannot be made"
+            };
+
+            restart
+                .log
+                .error(errno, fmt!("the namespaces of the root: {why}"))
+        })
+}
+
+/// To which user namespace the namespaces of the root belong.
+fn owner(restart: &Restart, number: ObjRef) -> Result<ObjRef> {
+    let (state, _) = restart.record::<Namespaces>(number)?;
+    let mut owner = None;
+    let mut is_other = |user_ns| *owner.get_or_insert(user_ns) != user_ns;
+
+    if (!state.uts.is_none() && is_other(restart.record::<UtsNs>(state.uts)?.0.user_ns))
+        || (!state.ipc.is_none() && is_other(restart.record::<IpcNs>(state.ipc)?.0.user_ns))
+        || (!state.pid.is_none() && is_other(restart.record::<PidNs>(state.pid)?.0.user_ns))
+    {
+        return Err(EINVAL.into());
+    }
+    Ok(owner.unwrap_or(ObjRef::NONE))
+}
+
+/// The clone flags that say which namespaces the root has.
 pub(crate) fn clone_flags(restart: &Restart, number: ObjRef) -> Result<u64> {
     let (state, _) = restart.record::<Namespaces>(number)?;
     let Namespaces {
@@ -246,6 +338,7 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
 fn restore_uts(restart: &Restart, number: ObjRef) -> Result {
     let (names, _) = restart.record::<UtsNs>(number)?;
     let UtsNs {
+        user_ns: _,
         nodename,
         domainname,
         reserved: _,
@@ -257,7 +350,11 @@ fn restore_uts(restart: &Restart, number: ObjRef) -> Result {
 
 /// Makes the UTS namespace of the running task, which is another one than that of the root.
 pub(crate) fn make_uts(restart: &Restart, number: ObjRef) -> Result {
-    sys::ns::unshare_uts().map_err(|errno| not_allowed(restart, number, errno))?;
+    let owner = restart.user_ns(restart.record::<UtsNs>(number)?.0.user_ns)?;
+
+    Entered::new(sys::clone::NEWUTS, owner.as_deref())
+        .map_err(|errno| not_allowed(restart, number, errno))?
+        .stay();
     restore_uts(restart, number)
 }
 
@@ -335,6 +432,8 @@ pub(crate) fn restore_last_pid(restart: &Restart, root: ObjRef) -> Result {
         let PidNs {
             last_pid,
             parent: _,
+            user_ns: _,
+            reserved: _,
         } = ns;
 
         sys::ns::PidNs::current()?.set_last_pid(last_pid);

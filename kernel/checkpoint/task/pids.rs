@@ -27,8 +27,11 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::freeze::Frozen;
+use crate::sys::ns::Entered;
 use crate::sys::ns::PidNs;
 use crate::sys::task::pid_in;
+use crate::sys::user_ns::UserNs;
+use crate::task::user_ns;
 use crate::tree::Tree;
 use kernel::prelude::*;
 use kernel::task::Task;
@@ -153,10 +156,14 @@ fn save_ns(saver: &mut Saver<'_>, ns: &PidNs) -> Result<ObjRef> {
         if !init.map_or(level.is_new(), |init| saver.tree.has(&init)) {
             return Err(saver.refuse(fmt!("is in a pid namespace whose init is not in the tree")));
         }
+        let user_ns = user_ns::save(saver, UserNs::of_pids(&level)?)?;
+
         known = saver.out.object(
             &PidNsState {
                 last_pid: level.last_pid(),
                 parent: known,
+                user_ns,
+                reserved: 0,
             },
             &[],
         )?;
@@ -268,14 +275,30 @@ pub(crate) fn numbers(restart: &Restart, number: ObjRef, tid: i32) -> Result<KVV
     Ok(numbers)
 }
 
-/// The clone flags that make the pid namespace of a child of a task.
-pub(crate) fn clone_flags(restart: &Restart, parent: ObjRef, child: ObjRef) -> Result<u64> {
-    let (parent, child) = (Place::get(restart, parent)?, Place::get(restart, child)?);
+/// Makes the pid namespace that a child of the running task is made with, if there is one. The
+/// running task has it for its children for as long as it takes to make that.
+pub(crate) fn make(restart: &Restart, parent: ObjRef, child: ObjRef) -> Result<Option<Entered>> {
+    let (parent, place) = (Place::get(restart, parent)?, Place::get(restart, child)?);
 
-    Ok(if child.is_init_of_clone(&parent) {
-        sys::clone::NEWPID
-    } else {
-        0
+    if !place.is_init_of_clone(&parent) {
+        return Ok(None);
+    }
+    make_ns(restart, child, place.ns).map(Some)
+}
+
+/// Makes a pid namespace for the children of the running task.
+fn make_ns(restart: &Restart, number: ObjRef, ns: ObjRef) -> Result<Entered> {
+    let (state, _) = restart.record::<PidNsState>(ns)?;
+    let owner = restart.user_ns(state.user_ns)?;
+
+    Entered::new(sys::clone::NEWPID, owner.as_deref()).map_err(|errno| {
+        restart.log.error(
+            errno,
+            fmt!(
+                "object {}: you may not make pid namespaces (CAP_SYS_ADMIN)",
+                number.0
+            ),
+        )
     })
 }
 
@@ -291,15 +314,8 @@ pub(crate) fn unshare(restart: &Restart, number: ObjRef) -> Result {
     if place.children == place.ns {
         return Ok(());
     }
-    sys::ns::unshare_pid().map_err(|errno| {
-        restart.log.error(
-            errno,
-            fmt!(
-                "object {}: you may not make pid namespaces (CAP_SYS_ADMIN)",
-                number.0
-            ),
-        )
-    })
+    make_ns(restart, number, place.children)?.stay();
+    Ok(())
 }
 
 /// Sets from where on the nested namespaces look for a new pid, once all tasks have theirs.
@@ -315,6 +331,8 @@ pub(crate) fn restore_last_pids(restart: &Restart) -> Result {
         let PidNsState {
             last_pid,
             parent: _,
+            user_ns: _,
+            reserved: _,
         } = state;
 
         PidNs::of(&task)?.set_last_pid(last_pid);

@@ -30,6 +30,7 @@ use crate::format::memory::Range;
 use crate::format::memory::Shmem;
 use crate::format::memory::Vma;
 use crate::format::namespace::ShmSegment;
+use crate::format::namespace::UserNs;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::names;
@@ -44,7 +45,10 @@ impl Kind for Mm {
     object!();
 
     fn references(&self, _tail: &[u8]) -> Vec<Reference> {
-        vec![may("exe", self.exe, MAPPABLE)]
+        vec![
+            may("exe", self.exe, MAPPABLE),
+            may("user_ns", self.user_ns, &[UserNs::KIND]),
+        ]
     }
 
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {

@@ -15,6 +15,7 @@ use super::Reference;
 use super::Result;
 use super::Tail;
 use crate::format::namespace;
+use crate::format::namespace::IdRange;
 use crate::format::namespace::IpcNs;
 use crate::format::namespace::IpcPerm;
 use crate::format::namespace::Message;
@@ -26,7 +27,10 @@ use crate::format::namespace::SemUndo;
 use crate::format::namespace::Semaphore;
 use crate::format::namespace::ShmSegment;
 use crate::format::namespace::TimeNs;
+use crate::format::namespace::UserNs;
 use crate::format::namespace::UtsNs;
+use crate::format::namespace::USER_NS_SETFCAP;
+use crate::format::namespace::USER_NS_SETGROUPS;
 use crate::format::Record;
 use crate::format::Value;
 
@@ -41,6 +45,10 @@ const VALUE_MAX: u32 = 32767;
 impl Kind for UtsNs {
     object!();
 
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("user_ns", self.user_ns, &[UserNs::KIND])]
+    }
+
     fn check(&self) -> Result<()> {
         check_text("nodename", &self.nodename)?;
         check_text("domainname", &self.domainname)
@@ -49,6 +57,10 @@ impl Kind for UtsNs {
 
 impl Kind for IpcNs {
     object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("user_ns", self.user_ns, &[UserNs::KIND])]
+    }
 }
 
 impl Kind for ShmSegment {
@@ -159,7 +171,10 @@ impl Kind for PidNs {
     object!();
 
     fn references(&self, _tail: &[u8]) -> Vec<Reference> {
-        vec![may("parent", self.parent, &[PidNs::KIND])]
+        vec![
+            may("parent", self.parent, &[PidNs::KIND]),
+            may("user_ns", self.user_ns, &[UserNs::KIND]),
+        ]
     }
 
     fn check(&self) -> Result<()> {
@@ -192,4 +207,43 @@ impl Kind for Namespaces {
             may("time", self.time, &[TimeNs::KIND]),
         ]
     }
+}
+
+impl Kind for UserNs {
+    object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("parent", self.parent, &[UserNs::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        ["uid_map", "gid_map", "projid_map"]
+            .into_iter()
+            .zip(self.ranges)
+            .map(|(name, count)| {
+                let ranges = tail.list::<IdRange>(count, name)?;
+                if ranges.iter().any(is_impossible) {
+                    return Err(format!("{name} has an impossible range"));
+                }
+                Ok((name, list(ranges)))
+            })
+            .collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits("flags", self.flags, USER_NS_SETGROUPS | USER_NS_SETFCAP)?;
+        if self
+            .limits
+            .iter()
+            .any(|&limit| i32::try_from(limit).is_err())
+        {
+            return Err("a limit is impossible".into());
+        }
+        Ok(())
+    }
+}
+
+fn is_impossible(range: &IdRange) -> bool {
+    let ends = |first: u32| first.checked_add(range.count).is_some();
+    range.count == 0 || !ends(range.first) || !ends(range.lower)
 }

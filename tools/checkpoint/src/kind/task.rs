@@ -21,6 +21,7 @@ use crate::format::file::Pty;
 use crate::format::memory::Mm;
 use crate::format::namespace::Namespaces;
 use crate::format::namespace::PidNs;
+use crate::format::namespace::UserNs;
 use crate::format::task;
 use crate::format::task::Attributes;
 use crate::format::task::Cgroup;
@@ -51,6 +52,10 @@ const SIGNALS_MAX: u32 = 128;
 
 impl Kind for Creds {
     object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("user_ns", self.user_ns, &[UserNs::KIND])]
+    }
 
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
         Ok(vec![(

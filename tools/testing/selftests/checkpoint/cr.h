@@ -106,6 +106,9 @@ struct cr_scenario {
 
 	/* Whether to look at every task from outside would take too long. */
 	bool many_tasks;
+
+	/* Whether the root is in a user namespace with the ids of its parent. */
+	bool in_user_ns;
 };
 
 /* Runs the table as KTAP tests, or one victim of it when argv says so. */
@@ -192,6 +195,7 @@ int cr_victim(const struct cr_scenario *scenario, enum cr_mode mode,
 
 extern const char *cr_dir;
 extern enum cr_mode cr_mode;
+extern bool cr_in_user_ns;
 
 /* What the root can ask for itself is the same from one check to the next. */
 void cr_observe_self(void);

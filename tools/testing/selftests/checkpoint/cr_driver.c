@@ -301,21 +301,47 @@ static __noreturn void exec_victim(struct cr_run *run)
 	_exit(103);
 }
 
+static void write_id_maps(pid_t pid)
+{
+	static const char map[] = "0 0 65536";
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	cr_write_file(path, map, strlen(map));
+	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
+	cr_write_file(path, map, strlen(map));
+}
+
 bool cr_start(struct cr_run *run)
 {
 	struct clone_args args = { .exit_signal = SIGCHLD };
 	char reply[32];
+	int ready[2];
 
 	if (run->mode == CR_CONTAINER)
 		args.flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+	if (run->scenario->in_user_ns)
+		args.flags |= CLONE_NEWUSER;
 	fflush(stdout);
+	if (pipe(ready)) {
+		cr_failed(run, "pipe: %s", strerror(errno));
+		return false;
+	}
 	run->root = syscall(__NR_clone3, &args, sizeof(args));
 	if (run->root < 0) {
 		cr_failed(run, "clone3: %s", strerror(errno));
 		return false;
 	}
-	if (!run->root)
+	if (!run->root) {
+		close(ready[1]);
+		if (read(ready[0], reply, 1))
+			_exit(104);
 		exec_victim(run);
+	}
+	close(ready[0]);
+	if (run->scenario->in_user_ns)
+		write_id_maps(run->root);
+	close(ready[1]);
 	return await_reply(run, "setup", reply, sizeof(reply));
 }
 

@@ -41,7 +41,6 @@ static const char * const files[] = {
 
 static const char * const links[] = {
 	"cwd", "exe", "root", "ns/cgroup", "ns/mnt", "ns/net", "ns/time",
-	"ns/user",
 };
 
 /* Lines that are not compared: those that begin so. */
@@ -550,6 +549,28 @@ static void observe_sharing(struct cr_facts *all, size_t n)
 	add(all, text, "%d shares", tasks[n].key);
 }
 
+/* Who is in the same user namespace, which has another number afterwards. */
+static void observe_user_ns(struct cr_facts *all, size_t n)
+{
+	char own[64] = "", link[64];
+	ssize_t len;
+	size_t i;
+
+	len = read_link(tasks[n].tid, "ns/user");
+	if (len < 0 || len >= (ssize_t)sizeof(link))
+		return;
+	strcpy(link, text);
+	if (readlink("/proc/self/ns/user", own, sizeof(own) - 1) > 0 &&
+	    strcmp(own, link))
+		for (i = 0; i <= n; i++)
+			if (read_link(tasks[i].tid, "ns/user") == len &&
+			    !strcmp(text, link))
+				break;
+	if (strcmp(own, link))
+		sprintf(text, "that of %d\n", tasks[i].key);
+	add(all, text, "%d ns/user", tasks[n].key);
+}
+
 /* A restarted container has a time namespace of its own. */
 static bool is_skipped(const struct cr_facts *all, const char *name)
 {
@@ -581,6 +602,7 @@ static void observe_task(struct cr_facts *all, size_t n)
 			add(all, text, "%d %s", task->key, links[i]);
 	sprintf(text, "%d\n", task->parent);
 	add(all, text, "%d parent", task->key);
+	observe_user_ns(all, n);
 	observe_fds(all, task);
 	observe_calls(all, task);
 	observe_sharing(all, n);
@@ -772,6 +794,8 @@ static const struct {
 	{ "rt_sigprocmask", SYS_rt_sigprocmask, 2, { 0, 0, 0, 8 } },
 	{ "getgroups", SYS_getgroups, 1, { 100 } },
 	{ "getcwd", SYS_getcwd, 0, { 0, 1000 } },
+	{ "session keyring described", SYS_keyctl, 2,
+	  { KEYCTL_DESCRIBE, (unsigned long)KEY_SPEC_SESSION_KEYRING, 0, 1000 } },
 	{ "get_mempolicy", SYS_get_mempolicy, 0, { 0 } },
 #ifdef __x86_64__
 	{ "ARCH_GET_FS", SYS_arch_prctl, 1, { 0x1003 } },
@@ -827,6 +851,9 @@ static void ask_all(struct word *list)
 		const unsigned long *a = returning[i].args;
 
 		ret = syscall(returning[i].nr, a[0], a[1], a[2], a[3], 0UL);
+		/* A new user namespace has new keyrings. */
+		if (cr_in_user_ns && returning[i].nr == SYS_keyctl)
+			ret = ret > 0;
 		note(list, returning[i].name, i, ret, NULL, 0);
 	}
 	for (i = 0; i < ARRAY_SIZE(writing); i++) {

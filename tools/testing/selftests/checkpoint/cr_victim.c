@@ -17,6 +17,7 @@
 
 const char *cr_dir;
 enum cr_mode cr_mode;
+bool cr_in_user_ns;
 static enum cr_phase phase;
 static const char * const phase_names[] = { "before", "after", "again" };
 
@@ -343,6 +344,7 @@ int cr_victim(const struct cr_scenario *scenario, enum cr_mode mode,
 	char command[32];
 
 	cr_dir = dir;
+	cr_in_user_ns = scenario->in_user_ns;
 	cr_mode = mode;
 	scenario->setup();
 	post("reply", "setup");

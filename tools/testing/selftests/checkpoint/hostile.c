@@ -222,6 +222,39 @@ static void nested_setup(void)
 	cr_await(done, 1);
 }
 
+/* The same in a user namespace, and one in another that is in that. */
+static void enter_user_ns(const char *uids, const char *gids)
+{
+	NEED(!unshare(CLONE_NEWUSER));
+	cr_write_file("/proc/self/setgroups", "deny", 4);
+	cr_write_file("/proc/self/uid_map", uids, strlen(uids));
+	cr_write_file("/proc/self/gid_map", gids, strlen(gids));
+}
+
+static void enter_again(void *arg)
+{
+	enter_user_ns("7 5 1", "8 6 1");
+	nest(arg);
+}
+
+static void enter(void *arg)
+{
+	int *done = arg;
+
+	enter_user_ns("5 0 1", "6 0 1");
+	cr_fork(enter_again, done + 1);
+	nest(done);
+}
+
+static void users_setup(void)
+{
+	int *done = cr_shared(4096);
+
+	cr_fork(enter, done);
+	cr_await(done, 1);
+	cr_await(done + 1, 1);
+}
+
 #ifdef __x86_64__
 /* Ports that it may use, and a table of segments. */
 static void ports_setup(void)
@@ -881,6 +914,16 @@ static void namespaces_drive(struct cr_run *run)
 	kind_drive(run, 0x13);
 }
 
+static void user_namespaces_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x19);
+}
+
+static void user_creds_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x20);
+}
+
 static void clocks_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x14);
@@ -1201,6 +1244,10 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = pid_namespaces_drive },
 	{ "hostile.namespaces", CR_CONTAINER, nested_setup, alone_check,
 	  .drive = namespaces_drive },
+	{ "hostile.user_namespaces", CR_SUBTREE, users_setup, alone_check,
+	  .drive = user_namespaces_drive },
+	{ "hostile.user_creds", CR_SUBTREE, users_setup, alone_check,
+	  .drive = user_creds_drive },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
 	  .drive = clocks_drive },
 	{ "hostile.sysv", CR_CONTAINER, sysv_setup, sysv_check,

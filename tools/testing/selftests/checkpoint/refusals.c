@@ -317,11 +317,6 @@ static void net_ns_setup(void)
 	unshare_in_child(CLONE_NEWNET);
 }
 
-static void user_ns_setup(void)
-{
-	unshare_in_child(CLONE_NEWUSER);
-}
-
 static void child_check(enum cr_phase phase)
 {
 	CHECK_EQ(kill(child, 0), 0);
@@ -480,7 +475,6 @@ static const struct cr_scenario scenarios[] = {
 	  CR_REFUSED, "not in the tree (SEM_UNDO)" },
 	REFUSED("mount_namespace", mount_ns_setup, child_check, "mount"),
 	REFUSED("net_namespace", net_ns_setup, child_check, "net"),
-	REFUSED("user_namespace", user_ns_setup, child_check, "user"),
 	{ "refused.tracer", CR_TREE, tracer_setup, NULL,
 	  .drive = tracer_drive },
 	{ "leak.pipe", CR_CONTAINER, inherited_setup, leak_pipe_check,
