@@ -11,6 +11,8 @@
 //!
 //! C functions: `do_mmap()`, `exec_mmap()`, `get_user_pages_remote()`
 
+#[path = "checkpoint/aio.rs"]
+pub(crate) mod aio;
 #[path = "checkpoint/hugetlb.rs"]
 pub(crate) mod hugetlb;
 #[path = "checkpoint/mempolicy.rs"]
@@ -123,9 +125,6 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     }
     let state = mm.state();
 
-    if state.has_aio {
-        return Err(saver.refuse(fmt!("uses asynchronous I/O (io_setup(2))")));
-    }
     let (def_flags, unknown) = vma::to_image(state.def_flags);
 
     if unknown != 0 || def_flags & !DEF_FLAGS != 0 {
@@ -300,7 +299,6 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
         vdso,
         auxv,
         arch,
-        has_aio: false,
         binfmt,
     });
     if mm.state().vdso != vdso {

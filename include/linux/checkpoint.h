@@ -357,6 +357,33 @@ int checkpoint_epoll_disarm(struct file *file, struct epoll_key *key);
 int do_epoll_create(int flags);
 
 /**
+ * struct checkpoint_aio - a context of asynchronous I/O
+ * @address: of its ring, which is its name
+ * @size: of the ring, in bytes
+ * @max_reqs: how many requests were asked for
+ * @tail: where the next event goes
+ * @completed: slots of events that nobody is known to have taken
+ */
+struct checkpoint_aio {
+	u64 address, size;
+	u32 max_reqs;
+	u32 tail, completed;
+};
+
+/* fs/aio.c: whether requests are under way in an address space */
+bool checkpoint_aio_busy(struct mm_struct *mm);
+bool checkpoint_is_aio_ring(struct file *file);
+/* The next context from number @next on, which is moved; -ENOENT: none. */
+int checkpoint_aio_get(struct mm_struct *mm, u32 *next, struct checkpoint_aio *state);
+/* Copies the ring of a context. */
+int checkpoint_aio_read(struct mm_struct *mm, u64 address, u8 *data, size_t len);
+/*
+ * Makes a context in the address space of current. -EOPNOTSUPP: here its ring
+ * has another size.
+ */
+int checkpoint_aio_make(const struct checkpoint_aio *state, u8 *data, size_t len);
+
+/**
  * struct checkpoint_n_tty - what a terminal has received
  * @count: bytes that can be read, at most N_TTY_BUF_SIZE
  * @canon: how many of them belong to complete lines

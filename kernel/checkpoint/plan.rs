@@ -920,6 +920,7 @@ impl Checker {
                 crate::arch::check_record(record, kind_of)?
             }
             memory::Vma::KIND => self.check_vma(record, kind_of)?,
+            memory::AioContext::KIND => mm::aio::check(record, kind_of)?,
             memory::HugeReserve::KIND => mm::hugetlb::check(record, kind_of)?,
             memory::Policies::KIND => mm::mempolicy::check(record, kind_of)?,
             memory::Guards::KIND => mm::vma::check_guards(record, kind_of)?,

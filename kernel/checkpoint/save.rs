@@ -469,6 +469,7 @@ fn collect(
             "saves itself, but has other threads or children (save the tree from outside of it)"
         )));
     }
+    mm::aio::settle(&mut saver, tree)?;
     let tasks = task::save_all(&mut saver, tree)?;
 
     fs::eventpoll::save_items(&mut saver)?;

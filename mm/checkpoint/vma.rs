@@ -4,6 +4,7 @@
 //!
 //! A flag of a mapping is kept because it stands in [`FLAGS`]; any other is refused.
 
+use super::aio;
 use super::mempolicy;
 use super::pages;
 use super::pages::Range;
@@ -11,6 +12,7 @@ use super::shmem;
 use crate::error::Error;
 use crate::error::Result;
 use crate::format::memory as format;
+use crate::format::memory::AioContext;
 use crate::format::memory::Guards;
 use crate::format::memory::Vma;
 use crate::format::namespace::ShmSegment;
@@ -131,12 +133,14 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
     let mut ranges = KVVec::new();
     let mut guards = KVVec::new();
     let mut policies = KVVec::new();
+    let mut rings = 0usize;
     let mut address = 0;
 
     loop {
         let Some(vma) = mm.read_lock()?.vma_from(address)? else {
             save_guards(saver, number, &guards)?;
             mempolicy::save(saver, number, &policies)?;
+            aio::check_all_mapped(saver, mm, rings)?;
             return Ok(ranges);
         };
 
@@ -167,6 +171,14 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
                 Ok(guards.push(format::Range { start, end }, GFP_KERNEL)?)
             })?;
         }
+        if vma
+            .file
+            .as_ref()
+            .is_some_and(|file| sys::aio::is_ring(file))
+        {
+            aio::save(saver, mm, number, &vma)?;
+            rings = rings.saturating_add(1);
+        }
         // What a mapping refers to is saved without the lock: it takes other locks.
         save(saver, &vma, number)?;
         address = vma.end;
@@ -174,12 +186,18 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
 }
 
 fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
-    let huge = if vma.flags & bits::HUGETLB != 0 {
+    let is_ring = vma
+        .file
+        .as_ref()
+        .is_some_and(|file| sys::aio::is_ring(file));
+    let implied = if vma.flags & bits::HUGETLB != 0 {
         HUGE
+    } else if is_ring {
+        bits::DONTEXPAND
     } else {
         0
     };
-    let (flags, unknown) = to_image(vma.flags & !huge);
+    let (flags, unknown) = to_image(vma.flags & !implied);
     let flags = if vma.unreserved {
         flags | format::VMA_UNRESERVED
     } else {
@@ -210,6 +228,7 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
     let (kind, object) = match &vma.file {
         _ if special.is_some() => (format::VMA_SPECIAL, ObjRef::NONE),
         None => (format::VMA_ANON, ObjRef::NONE),
+        _ if is_ring => (format::VMA_AIO, ObjRef::NONE),
         Some(file) if sys::mm::shmem::is_anonymous(file) => {
             (format::VMA_SHMEM, shmem::save(saver, file)?)
         }
@@ -272,6 +291,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
         format::VMA_SYSV => {
             kind_of(vma.object) == Some(ShmSegment::KIND) && vma.flags & format::VMA_MAYSHARE != 0
         }
+        format::VMA_AIO => aio::is_ring(&vma),
         format::VMA_SPECIAL => vma.object.is_none() && crate::arch::SPECIAL.contains(&tail),
         _ => false,
     };
@@ -324,6 +344,7 @@ pub(crate) fn check_guards(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Resul
 /// Maps everything that the image has for an address space, in that of the running task.
 pub(super) fn restore_all(restart: &Restart, mm: ObjRef, arch: &[u64; MM_ARCH]) -> Result {
     let mut special = None;
+    let mut contexts = restart.belonging::<AioContext>(mm);
 
     for record in restart.belonging::<Vma>(mm) {
         let (vma, _) = record.parse::<Vma>()?;
@@ -333,9 +354,18 @@ pub(super) fn restore_all(restart: &Restart, mm: ObjRef, arch: &[u64; MM_ARCH]) 
             special.get_or_insert(vma.start);
             continue;
         }
-        restore(restart, &vma).map_err(|error| {
+        let result = if vma.kind == format::VMA_AIO {
+            aio::restore(restart, contexts.next(), &vma)
+        } else {
+            restore(restart, &vma)
+        };
+
+        result.map_err(|error| {
             restart.explain(error, fmt!("object {}: mapping at {:#x}", mm.0, vma.start))
         })?;
+    }
+    if contexts.next().is_some() {
+        return Err(EINVAL.into());
     }
     if let Some(start) = special {
         sys::mm::map_vdso(start, arch)?;

@@ -217,15 +217,6 @@ __rust_helper unsigned long rust_helper_checkpoint_task_size(void)
 	return TASK_SIZE_MAX;
 }
 
-__rust_helper bool rust_helper_checkpoint_mm_has_aio(struct mm_struct *mm)
-{
-#ifdef CONFIG_AIO
-	return rcu_access_pointer(mm->ioctx_table);
-#else
-	return false;
-#endif
-}
-
 __rust_helper int rust_helper_checkpoint_mmap_read_lock(struct mm_struct *mm)
 {
 	return mmap_read_lock_killable(mm);

@@ -67,6 +67,8 @@ pub const VMA_SHMEM: u32 = 3;
 pub const VMA_SPECIAL: u32 = 4;
 /// [`Vma::kind`]: a segment of SysV shared memory, shmat(2).
 pub const VMA_SYSV: u32 = 5;
+/// [`Vma::kind`]: the ring of an [`AioContext`], io_setup(2).
+pub const VMA_AIO: u32 = 6;
 
 /// [`Vma::flags`].
 pub const VMA_READ: u64 = 1 << 0;
@@ -225,6 +227,29 @@ record! {
         pub mm: ObjRef,
         /// How many entries the table has.
         pub entries: u32,
+    }
+}
+
+record! {
+    /// A context of asynchronous I/O, io_setup(2). The tail is the beginning of its ring, `len` bytes;
+    /// zeros follow. Those of an address space stand in the order of their addresses.
+    pub struct AioContext: kind 0x4a, version 1, size 40 {
+        /// The [`Mm`].
+        pub mm: ObjRef,
+        /// How many requests were asked for.
+        pub max_reqs: u32,
+        /// Where the ring is mapped.
+        pub address: u64,
+        /// Bytes of the ring.
+        pub size: u64,
+        /// Number of the slot in which the next event is going to be.
+        pub tail: u32,
+        /// Slots whose events nobody is known to have taken.
+        pub completed: u32,
+        /// Bytes in the tail.
+        pub len: u32,
+        /// Zero.
+        pub reserved: u32,
     }
 }
 

@@ -79,7 +79,7 @@ macro_rules! for_each_record {
             task::IoPermissions, task::Cgroup, task::Pids,
             task::Attributes, task::SeccompFilter, task::TaskPolicy,
             memory::Mm, memory::Vma, memory::Shmem, memory::PageMap, memory::Guards,
-            memory::HugeReserve, memory::Policies, memory::Ldt,
+            memory::HugeReserve, memory::Policies, memory::Ldt, memory::AioContext,
             file::Files, file::Fs, file::PathFile, file::PipeFile, file::Pipe,
             file::EventFile, file::EpollFile, file::EpollItem, file::TtyFile, file::Pty,
             file::TimerFile, file::SignalFile, file::PidFile,

@@ -58,7 +58,6 @@ pub(crate) struct State {
     pub(crate) auxv: [u64; AUXV_WORDS],
     /// What only the architecture knows, see `arch_checkpoint_mm_get()`.
     pub(crate) arch: [u64; MM_ARCH],
-    pub(crate) has_aio: bool,
     /// The format of the executable, or more than any that the image knows; see [`set_binfmt`].
     pub(crate) binfmt: u32,
 }
@@ -251,7 +250,6 @@ impl Mm {
                     bindings::checkpoint_arch_mm_get(self.0.as_ptr(), state.as_mut_ptr());
                     state
                 },
-                has_aio: bindings::checkpoint_mm_has_aio(self.0.as_ptr()),
                 binfmt: bindings::checkpoint_get_binfmt(self.0.as_ptr()),
             }
         }

@@ -10,6 +10,7 @@
 //! value or a structure never goes by value between Rust and C, which 32-bit x86 gets wrong
 //! without a word: it goes by pointer, or through `rust/helpers/checkpoint*.c`.
 
+pub(crate) mod aio;
 pub(crate) mod attributes;
 pub(crate) mod cgroup;
 pub(crate) mod clone;

@@ -230,6 +230,7 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
                 (memory::VMA_SHMEM, "shmem"),
                 (memory::VMA_SPECIAL, "special"),
                 (memory::VMA_SYSV, "sysv"),
+                (memory::VMA_AIO, "aio"),
             ],
         ),
         ("PageMap", "kind") => one_of(

@@ -18,6 +18,7 @@ use crate::format::file::PathFile;
 use crate::format::file::Unnamed;
 use crate::format::file::UnnamedFile;
 use crate::format::memory;
+use crate::format::memory::AioContext;
 use crate::format::memory::Guards;
 use crate::format::memory::HugeReserve;
 use crate::format::memory::Ldt;
@@ -33,6 +34,7 @@ use crate::format::namespace::ShmSegment;
 use crate::format::namespace::UserNs;
 use crate::format::ObjRef;
 use crate::format::Record;
+use crate::format::Value;
 use crate::names;
 
 /// What can be mapped or executed.
@@ -88,6 +90,27 @@ impl Kind for Ldt {
     }
 }
 
+impl Kind for AioContext {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("mm", self.mm, &[Mm::KIND])]
+    }
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let ring = tail.bytes(self.len as usize, "ring")?;
+        Ok(vec![("ring", Value::Bytes(ring))])
+    }
+
+    fn check(&self) -> Result<()> {
+        match (self.max_reqs, u64::from(self.len) > self.size) {
+            (0, _) => Err("it has no requests".into()),
+            (_, true) => Err("the ring is larger than it is".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Kind for Vma {
     no_object!();
 
@@ -112,6 +135,7 @@ impl Kind for Vma {
             memory::VMA_SHMEM,
             memory::VMA_SPECIAL,
             memory::VMA_SYSV,
+            memory::VMA_AIO,
         ];
         check_one_of("kind", self.kind, &known)?;
         check_bits("flags", self.flags, names::known(names::VMA_FLAGS))?;

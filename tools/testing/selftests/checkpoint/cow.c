@@ -251,8 +251,8 @@ static unsigned int rounds(void)
 }
 
 /* How long the image is not read by anybody, and how much of it shows. */
-#define STALL_MS	3000
-#define PAUSE_MS	1500
+#define STALL_MS	(3000 * cr_slowness())
+#define PAUSE_MS	(1500 * cr_slowness())
 
 static void writer_check(enum cr_phase phase)
 {

@@ -9,6 +9,7 @@
  * data, a trailer.
  */
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/filter.h>
 #include <linux/mempolicy.h>
 #include <linux/seccomp.h>
@@ -208,6 +209,22 @@ static void nest(void *arg)
 	cr_fork(stay, NULL);
 	cr_set(arg, 1);
 	stay(NULL);
+}
+
+/* A context of asynchronous I/O with an event. */
+static void aio_setup(void)
+{
+	struct iocb cb = { .aio_lio_opcode = IOCB_CMD_FSYNC };
+	struct iocb *cbs = &cb;
+	aio_context_t context = 0;
+	struct io_event event;
+
+	if (syscall(SYS_io_setup, 200, &context))
+		cr_skip("no asynchronous I/O");
+	cb.aio_fildes = open(cr_path("file"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	NEED(cb.aio_fildes >= 0);
+	NEED(syscall(SYS_io_submit, context, 1, &cbs) == 1);
+	NEED(syscall(SYS_io_getevents, context, 1, 1, &event, NULL) == 1);
 }
 
 static void nested_setup(void)
@@ -919,6 +936,11 @@ static void user_namespaces_drive(struct cr_run *run)
 	kind_drive(run, 0x19);
 }
 
+static void aio_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x4a);
+}
+
 static void user_creds_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x20);
@@ -1248,6 +1270,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = user_namespaces_drive },
 	{ "hostile.user_creds", CR_SUBTREE, users_setup, alone_check,
 	  .drive = user_creds_drive },
+	{ "hostile.aio", CR_SUBTREE, aio_setup, alone_check,
+	  .drive = aio_drive },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
 	  .drive = clocks_drive },
 	{ "hostile.sysv", CR_CONTAINER, sysv_setup, sysv_check,

@@ -198,25 +198,6 @@ static void secret_check(enum cr_phase phase)
 	CHECK_STR(mapped, "secret");
 }
 
-static void map_two(void)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-
-	mapped = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	NEED(mapped != MAP_FAILED);
-	memcpy(mapped, "secret", 7);
-}
-
-static void aio_setup(void)
-{
-	unsigned long context = 0;
-
-	map_two();
-	if (syscall(SYS_io_setup, 4, &context))
-		cr_skip("no asynchronous I/O");
-}
-
 /* Keyrings */
 static void session_keyring_setup(void)
 {
@@ -466,7 +447,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("owner", owner_setup, owner_check, "F_SETOWN"),
 	REFUSED("perf_mapping", perf_mapping_setup, mapping_check, "perf"),
 	REFUSED("secret_memory", secret_setup, secret_check, "secret"),
-	REFUSED("async_io", aio_setup, secret_check, "io_setup"),
 	REFUSED("session_keyring", session_keyring_setup, keyring_check,
 		"session keyring of its own"),
 	REFUSED("process_keyring", process_keyring_setup, keyring_check,
