@@ -256,6 +256,27 @@ def check_java():
     return open("result").read().split() == [work(seed) for seed in range(3)]
 
 
+ROOTLESS = """
+exec 9<>fifo; > ready
+while [ ! -e go ]; do read -t 0.05 -u 9; done
+echo $$ $(id -u) $(cat /proc/self/uid_map /proc/self/setgroups) > result; exit 5
+"""
+
+
+def run_rootless():
+    """A container of a user who is root in it, and nobody outside."""
+    os.mkfifo("fifo")
+    for name in (".", "fifo"):
+        os.chmod(name, 0o777)
+    user = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
+    container = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--uts"]
+    os.execvp("setpriv", [*user, *container, "bash", "-c", ROOTLESS])
+
+
+def check_rootless():
+    return open("result").read().split() == ["1", "0", "0", "1000", "1", "deny"]
+
+
 def restarted(name):
     """Starts the program, saves and kills it, and restarts it to its end."""
     victim = subprocess.Popen(
@@ -288,6 +309,7 @@ TESTS = {
     "age": (run_age, check_age, "age"),
     "node": (run_node, check_node, "node"),
     "java": (run_java, check_java, "rhino"),
+    "rootless": (run_rootless, check_rootless, "unshare"),
 }
 
 
