@@ -262,18 +262,18 @@ static bool nth_disarm(void)
 static const struct fault nth = { nth_arm, nth_disarm, ENOMEM };
 
 /* What this process and those that it makes allocate. */
-static void kind_arm(const char *kind, long at)
+static void kind_arm(const char *kind, long at, int times)
 {
 	cr_write_file("/proc/self/make-it-fail", "1", 1);
 	set_fault(kind, "interval", 1);
 	set_fault(kind, "space", at);
-	set_fault(kind, "times", 1);
+	set_fault(kind, "times", times);
 	set_fault(kind, "probability", 100);
 }
 
-static bool kind_disarm(const char *kind)
+static bool kind_disarm(const char *kind, int times)
 {
-	bool done = !get_fault(kind, "times");
+	bool done = get_fault(kind, "times") != times;
 
 	set_fault(kind, "probability", 0);
 	set_fault(kind, "space", 0);
@@ -284,12 +284,12 @@ static bool kind_disarm(const char *kind)
 static void slab_arm(long at)
 {
 	set_fault("failslab", "task-filter", 1);
-	kind_arm("failslab", at);
+	kind_arm("failslab", at, 1);
 }
 
 static bool slab_disarm(void)
 {
-	return kind_disarm("failslab");
+	return kind_disarm("failslab", 1);
 }
 
 static const struct fault slab = { slab_arm, slab_disarm, ENOMEM };
@@ -297,12 +297,12 @@ static const struct fault slab = { slab_arm, slab_disarm, ENOMEM };
 static void page_arm(long at)
 {
 	set_fault("fail_page_alloc", "task-filter", 1);
-	kind_arm("fail_page_alloc", at);
+	kind_arm("fail_page_alloc", at, 1);
 }
 
 static bool page_disarm(void)
 {
-	return kind_disarm("fail_page_alloc");
+	return kind_disarm("fail_page_alloc", 1);
 }
 
 static const struct fault page = { page_arm, page_disarm, ENOMEM };
@@ -314,15 +314,34 @@ static void request_arm(long at)
 {
 	/* What is in the page cache needs no request. */
 	ioctl(disk, BLKFLSBUF, 0);
-	kind_arm("fail_make_request", at);
+	kind_arm("fail_make_request", at, 1);
 }
 
 static bool request_disarm(void)
 {
-	return kind_disarm("fail_make_request");
+	return kind_disarm("fail_make_request", 1);
 }
 
 static const struct fault request = { request_arm, request_disarm, EIO };
+
+/*
+ * All from there on. What fails to be read ahead is read once more when it is
+ * wanted.
+ */
+#define MANY	1000000
+
+static void requests_arm(long at)
+{
+	ioctl(disk, BLKFLSBUF, 0);
+	kind_arm("fail_make_request", at, MANY);
+}
+
+static bool requests_disarm(void)
+{
+	return kind_disarm("fail_make_request", MANY);
+}
+
+static const struct fault requests = { requests_arm, requests_disarm, EIO };
 
 /*
  * Where there is no memory for an inode, pipe(2) finds too many files and tmpfs
@@ -443,7 +462,7 @@ static void restarts(struct cr_run *run, const char *image,
 		/* The fault is not for what they do when they run. */
 		call.flags = RESTART_FROZEN;
 		/* Memory can be read later only from a regular file. */
-		if (tried % 2 && fault != &request)
+		if (tried % 2 && fault != &requests)
 			call.flags |= RESTART_LAZY;
 		ret = try(run, image, &call, fault, at, &hit);
 		failed += ret < 0;
@@ -585,7 +604,7 @@ static void disk_drive(struct cr_run *run)
 	if (cr_start(run) && cr_check(run, CR_BEFORE)) {
 		write_to_disk(run, path);
 		if (!run->failed && is_whole(run, path) && cr_kill(run))
-			restarts(run, path, &request, "reads", next_block);
+			restarts(run, path, &requests, "reads", next_block);
 	}
 	cr_kill(run);
 	ioctl(disk, LOOP_CLR_FD, 0);
