@@ -42,6 +42,8 @@ bool checkpoint_aio_busy(struct mm_struct *mm)
 		if (ctx && checkpoint_aio_ctx_busy(ctx))
 			return true;
 	}
+	/* What the requests have changed is looked at afterwards. */
+	smp_mb();
 	return false;
 }
 
@@ -51,6 +53,7 @@ static void checkpoint_aio_state(struct kioctx *ctx, struct checkpoint_aio *stat
 	*state = (struct checkpoint_aio) {
 		.address = ctx->mmap_base,
 		.size = ctx->mmap_size,
+		.id = ctx->id,
 		.max_reqs = ctx->max_reqs,
 		.tail = ctx->tail,
 		.completed = ctx->completed_events,
@@ -115,26 +118,69 @@ int checkpoint_aio_read(struct mm_struct *mm, u64 address, u8 *data, size_t len)
 	return 0;
 }
 
-/* What the ring says of itself is up to the program, but for its number. */
+/* The number by which the ring leads to the context */
+static int checkpoint_aio_set_id(struct kioctx *ctx, u32 id)
+{
+	struct mm_struct *mm = current->mm;
+	struct kioctx_table *table;
+
+	guard(spinlock)(&mm->ioctx_lock);
+	table = rcu_dereference_protected(mm->ioctx_table,
+					  lockdep_is_held(&mm->ioctx_lock));
+	if (id == ctx->id)
+		return 0;
+	if (id >= table->nr || rcu_access_pointer(table->table[id]))
+		return -EINVAL;
+	RCU_INIT_POINTER(table->table[ctx->id], NULL);
+	ctx->id = id;
+	rcu_assign_pointer(table->table[id], ctx);
+	return 0;
+}
+
+/* The program can write to the ring: whatever it holds is its own business. */
 static int checkpoint_aio_fill(struct kioctx *ctx, const struct checkpoint_aio *state,
 			       u8 *data, size_t len)
 {
-	struct aio_ring *ring;
-
 	if (ctx->mmap_size != state->size)
 		return -EOPNOTSUPP;
 	if (len > state->size || state->tail >= ctx->nr_events ||
-	    state->completed >= ctx->nr_events)
+	    state->completed >= ctx->nr_events ||
+	    checkpoint_aio_set_id(ctx, state->id))
 		return -EINVAL;
 	guard(mutex)(&ctx->ring_lock);
+	/* There is a new header. */
+	memset(folio_address(ctx->ring_folios[0]), 0, PAGE_SIZE);
 	checkpoint_aio_copy(ctx, data, len, true);
 	guard(spinlock_irq)(&ctx->completion_lock);
-	ring = folio_address(ctx->ring_folios[0]);
-	ring->id = ctx->id;
 	ctx->tail = state->tail;
 	ctx->completed_events = state->completed;
 	atomic_sub(state->completed, &ctx->reqs_available);
 	return 0;
+}
+
+int checkpoint_aio_reserve(u32 id)
+{
+	struct mm_struct *mm = current->mm;
+	struct kioctx_table *table;
+	u32 nr = 4;
+
+	if (id > CHECKPOINT_AIO_MAX)
+		return -EINVAL;
+	/* As ioctx_add_table() makes it. */
+	while (nr <= id)
+		nr *= 4;
+	table = kzalloc_flex(*table, table, nr);
+	if (!table)
+		return -ENOMEM;
+	table->nr = nr;
+	scoped_guard(spinlock, &mm->ioctx_lock) {
+		if (!rcu_access_pointer(mm->ioctx_table)) {
+			rcu_assign_pointer(mm->ioctx_table, table);
+			return 0;
+		}
+	}
+	kfree(table);
+	return -EINVAL;
 }
 
 int checkpoint_aio_make(const struct checkpoint_aio *state, u8 *data, size_t len)

@@ -360,15 +360,20 @@ int do_epoll_create(int flags);
  * struct checkpoint_aio - a context of asynchronous I/O
  * @address: of its ring, which is its name
  * @size: of the ring, in bytes
+ * @id: by which the ring leads to it, at most CHECKPOINT_AIO_MAX
  * @max_reqs: how many requests were asked for
  * @tail: where the next event goes
  * @completed: slots of events that nobody is known to have taken
  */
 struct checkpoint_aio {
 	u64 address, size;
+	u32 id;
 	u32 max_reqs;
 	u32 tail, completed;
 };
+
+/* As many as there can be where each needs pages of its own. */
+#define CHECKPOINT_AIO_MAX	0xffff
 
 /* fs/aio.c: whether requests are under way in an address space */
 bool checkpoint_aio_busy(struct mm_struct *mm);
@@ -377,6 +382,8 @@ bool checkpoint_is_aio_ring(struct file *file);
 int checkpoint_aio_get(struct mm_struct *mm, u32 *next, struct checkpoint_aio *state);
 /* Copies the ring of a context. */
 int checkpoint_aio_read(struct mm_struct *mm, u64 address, u8 *data, size_t len);
+/* Makes room for contexts up to the number @id, before there are any. */
+int checkpoint_aio_reserve(u32 id);
 /*
  * Makes a context in the address space of current. -EOPNOTSUPP: here its ring
  * has another size.

@@ -3,8 +3,7 @@
 //! Contexts of asynchronous I/O, io_setup(2).
 //!
 //! Kept: the contexts with their addresses, which are their names, and the events that nobody has
-//! taken; the ring that the program sees, byte by byte but for the number by which the kernel finds
-//! the context.
+//! taken; the ring that the program sees, byte by byte.
 //! Refused: requests that are under way and do not end soon; a ring whose mapping the program has
 //! changed; at restart, a ring that has another size there, as it has where few requests were asked
 //! for on a machine with another number of CPUs.
@@ -28,6 +27,7 @@ use crate::sys::mm::Mm;
 use crate::sys::mm::VmaInfo;
 use crate::tree::Member;
 use crate::tree::Tree;
+use kernel::bindings;
 use kernel::prelude::*;
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;
@@ -113,11 +113,17 @@ pub(super) fn save(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef, vma: &VmaInfo
     let aio::Context {
         address,
         size,
+        id,
         max_reqs,
         tail,
         completed,
     } = context;
 
+    if id > bindings::CHECKPOINT_AIO_MAX {
+        return Err(saver.refuse(fmt!(
+            "has too many contexts of asynchronous I/O (io_setup(2))"
+        )));
+    }
     saver.out.record(
         &AioContext {
             mm: number,
@@ -127,7 +133,7 @@ pub(super) fn save(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef, vma: &VmaInfo
             tail,
             completed,
             len: u32::try_from(len).map_err(|_| E2BIG)?,
-            reserved: 0,
+            id,
         },
         &[ring.get(..len).ok_or(EINVAL)?],
     )
@@ -159,7 +165,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRe
         || !sys::page::is_aligned(state.size)
         || tail.len() != state.len as usize
         || u64::from(state.len) > state.size
-        || state.reserved != 0
+        || state.id > bindings::CHECKPOINT_AIO_MAX
     {
         return Err(EINVAL.into());
     }
@@ -174,6 +180,19 @@ pub(super) fn is_ring(vma: &Vma) -> bool {
         && vma.flags & !format::VMA_MAYEXEC == FLAGS
 }
 
+/// Makes room for the contexts of the running task's address space, before there are any.
+pub(super) fn prepare(restart: &Restart, mm: ObjRef) -> Result {
+    let mut last = None;
+
+    for record in restart.belonging::<AioContext>(mm) {
+        last = last.max(Some(record.parse::<AioContext>()?.0.id));
+    }
+    if let Some(last) = last {
+        aio::reserve(last)?;
+    }
+    Ok(())
+}
+
 /// Makes the context whose ring is mapped there, in the running task's address space.
 pub(super) fn restore(restart: &Restart, record: Option<RawRecord<'_>>, vma: &Vma) -> Result {
     let (state, bytes) = record.ok_or(EINVAL)?.parse::<AioContext>()?;
@@ -185,7 +204,7 @@ pub(super) fn restore(restart: &Restart, record: Option<RawRecord<'_>>, vma: &Vm
         tail,
         completed,
         len: _,
-        reserved: _,
+        id,
     } = state;
 
     if address != vma.start || vma.end.checked_sub(vma.start) != Some(size) {
@@ -197,6 +216,7 @@ pub(super) fn restore(restart: &Restart, record: Option<RawRecord<'_>>, vma: &Vm
     let context = aio::Context {
         address,
         size,
+        id,
         max_reqs,
         tail,
         completed,

@@ -346,6 +346,8 @@ pub(super) fn restore_all(restart: &Restart, mm: ObjRef, arch: &[u64; MM_ARCH]) 
     let mut special = None;
     let mut contexts = restart.belonging::<AioContext>(mm);
 
+    aio::prepare(restart, mm)?;
+
     for record in restart.belonging::<Vma>(mm) {
         let (vma, _) = record.parse::<Vma>()?;
 

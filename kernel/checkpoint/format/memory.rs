@@ -248,8 +248,8 @@ record! {
         pub completed: u32,
         /// Bytes in the tail.
         pub len: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// The number by which the ring leads to the context.
+        pub id: u32,
     }
 }
 

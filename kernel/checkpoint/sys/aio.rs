@@ -46,6 +46,13 @@ pub(crate) fn read(mm: &Mm, context: &Context, ring: &mut [u8]) -> Result {
     })
 }
 
+/// Makes room for contexts up to a number in the address space of the running task, before there are
+/// any (`ioctx_add_table`).
+pub(crate) fn reserve(id: u32) -> Result {
+    // SAFETY: The function works on the running task.
+    to_result(unsafe { bindings::checkpoint_aio_reserve(id) })
+}
+
 /// Makes a context in the address space of the running task (`ioctx_alloc`). Its ring begins with
 /// the bytes, and zeros follow.
 ///

@@ -99,6 +99,7 @@ static void take_block(aio_context_t context, unsigned int block)
 
 /* Events that nobody has taken: some are in the ring, and it has turned round. */
 static aio_context_t context, other;
+static unsigned int ids[2];
 
 static void fill(aio_context_t to)
 {
@@ -126,6 +127,9 @@ static void events_setup(void)
 	}
 	fill(context);
 	fill(other);
+	ids[0] = ((struct ring *)context)->id;
+	ids[1] = ((struct ring *)other)->id;
+	NEED(ids[0] == 0 && ids[1] == 2);
 }
 
 static void check_context(aio_context_t which)
@@ -141,6 +145,8 @@ static void check_context(aio_context_t which)
 
 static void events_check(enum cr_phase phase)
 {
+	CHECK_EQ(((struct ring *)context)->id, ids[0]);
+	CHECK_EQ(((struct ring *)other)->id, ids[1]);
 	check_context(context);
 	check_context(other);
 }
