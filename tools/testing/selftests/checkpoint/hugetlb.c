@@ -73,17 +73,27 @@ static long pool_number(const char *name)
 	return at ? atol(at + strlen(name)) : -1;
 }
 
+static long used_pages(void)
+{
+	return pool_number("HugePages_Total:") - pool_number("HugePages_Free:");
+}
+
 /* In a test, how many are used may change while the others look. */
 static void note_pool(void)
 {
-	used_was = pool_number("HugePages_Total:") - pool_number("HugePages_Free:");
+	used_was = used_pages();
 	reserved_was = pool_number("HugePages_Rsvd:");
 }
 
+/* The IPC namespace of a container that was killed goes some time later. */
 static void check_pool(void)
 {
-	CHECK_EQ(pool_number("HugePages_Total:") - pool_number("HugePages_Free:"),
-		 used_was);
+	int i;
+
+	for (i = 0; i < 1000 && (used_pages() != used_was ||
+				 pool_number("HugePages_Rsvd:") != reserved_was); i++)
+		cr_msleep(5);
+	CHECK_EQ(used_pages(), used_was);
 	CHECK_EQ(pool_number("HugePages_Rsvd:"), reserved_was);
 }
 

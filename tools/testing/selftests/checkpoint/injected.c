@@ -494,8 +494,9 @@ static void restart_drive(struct cr_run *run)
 {
 	char image[96];
 
-	if (save(run, image, sizeof(image)))
-		restarts(run, image, &nth, "restart", next_nth);
+	if (!save(run, image, sizeof(image)))
+		return;
+	restarts(run, image, &nth, "restart", next_nth);
 	cr_image_is_free(run, "image");
 }
 
