@@ -14,6 +14,7 @@
 #: ACCEL=kvm    let the machine use the processor, instead of emulating it
 #: ICOUNT=1     let the clock of the machine count instructions: times repeat
 #: MEMORY=      megabytes of memory of the machine (2048; 6144 to measure)
+#: CPU=         their model (max), as QEMU names it: max,-avx
 #: CPUS=        its processors (2)
 #: ROUNDS=      how often `make bench` measures (3)
 #: TIMEOUT=     seconds without output after which `make vm` gives up (600)

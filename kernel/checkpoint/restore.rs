@@ -396,6 +396,9 @@ fn undo(restart: &Restart) {
 }
 
 fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Result<i32> {
+    for plan in restart.plan.tasks.iter() {
+        task::regs::check_cpu(restart, plan.number)?;
+    }
     task::user_ns::make_all(restart)?;
     let root = spawn(restart, 0)?;
 

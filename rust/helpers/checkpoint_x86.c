@@ -2,6 +2,8 @@
 
 /* What only x86 has. */
 
+#include <asm/cpuid/api.h>
+
 /* The level of iopl(), and the bitmap of ioperm() as words; NULL for none. */
 __rust_helper u32 rust_helper_checkpoint_io(struct task_struct *task,
 					    const unsigned long **bitmap,
@@ -32,4 +34,23 @@ __rust_helper int rust_helper_checkpoint_write_ldt(const u64 *entries, u32 count
 #else
 	return -EOPNOTSUPP;
 #endif
+}
+
+/*
+ * Where the XSAVE area, in the standard format, has a component, and its size;
+ * 0 if it is none of user space.
+ */
+__rust_helper u32 rust_helper_checkpoint_xstate_place(u32 nr, u32 *size)
+{
+	u32 offset, ecx, edx;
+
+	if (nr >= XFEATURE_MAX || !(fpu_user_cfg.max_features & BIT_ULL(nr)))
+		return 0;
+	cpuid_count(CPUID_LEAF_XSTATE, nr, size, &offset, &ecx, &edx);
+	return offset;
+}
+
+__rust_helper u32 rust_helper_checkpoint_initial_pkru(void)
+{
+	return pkru_get_init_value();
 }

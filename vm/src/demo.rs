@@ -22,8 +22,6 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
-use vm::Command;
-use vm::Event;
 
 #[derive(Args)]
 pub struct Demo {}
@@ -314,27 +312,7 @@ impl<'a> Stage<'a> {
 
     /// Run a command on the disk that survives. It must work; returns what it printed.
     fn shell(&mut self, line: &str) -> Result<String> {
-        let (mut output, mut errors) = (Vec::new(), Vec::new());
-        let command = Command::new(&format!("cd /persist && {{ {line}\n}}"));
-        let status = self.machine.run(command, STANDSTILL, |event| match event {
-            Event::Stdout(data) => output.extend(data),
-            Event::Stderr(data) => errors.extend(data),
-            _ => {}
-        });
-        let status = match status {
-            Ok(status) => status,
-            Err(gone) => bail!(
-                "{line}: the machine gives no answer{}",
-                self.machine.obituary(&gone)
-            ),
-        };
-        let errors = String::from_utf8_lossy(&errors);
-        ensure!(
-            status == 0,
-            "{line}: exit status {status}\n{}",
-            errors.trim()
-        );
-        Ok(String::from_utf8_lossy(&output).trim().to_owned())
+        self.machine.shell(line, STANDSTILL)
     }
 }
 

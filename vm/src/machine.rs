@@ -5,6 +5,7 @@ use crate::disk::Access;
 use crate::disk::Disk;
 use crate::layout::Layout;
 use anyhow::bail;
+use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 use clap::Args;
@@ -44,6 +45,10 @@ pub struct Hardware {
     #[arg(long, env = "ICOUNT", value_parser = clap::builder::BoolishValueParser::new())]
     icount: bool,
 
+    /// The processor, as QEMU names it.
+    #[arg(long, env = "CPU", default_value = "max")]
+    cpu: String,
+
     /// More of the kernel's command line.
     #[arg(long, env = "APPEND", default_value = "")]
     append: String,
@@ -69,6 +74,15 @@ impl Hardware {
             icount: true,
             ..self.clone()
         }
+    }
+
+    /// A processor that lacks some features.
+    pub fn without(&self, features: &[&str]) -> Hardware {
+        let mut hardware = self.clone();
+        for feature in features {
+            hardware.cpu += &format!(",-{feature}");
+        }
+        hardware
     }
 
     fn memory(&self, layout: &Layout) -> u32 {
@@ -183,6 +197,31 @@ impl Machine {
         }
     }
 
+    /// Run a command on the disk that survives the machine. It must work; returns what it printed.
+    pub fn shell(&mut self, line: &str, patience: Duration) -> Result<String> {
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let command = vm::Command::new(&format!("cd /persist && {{ {line}\n}}"));
+        let status = self.run(command, patience, |event| match event {
+            Event::Stdout(data) => output.extend(data),
+            Event::Stderr(data) => errors.extend(data),
+            _ => {}
+        });
+        let status = match status {
+            Ok(status) => status,
+            Err(gone) => bail!(
+                "{line}: the machine gives no answer{}",
+                self.obituary(&gone)
+            ),
+        };
+        let errors = String::from_utf8_lossy(&errors);
+        ensure!(
+            status == 0,
+            "{line}: exit status {status}\n{}",
+            errors.trim()
+        );
+        Ok(String::from_utf8_lossy(&output).trim().to_owned())
+    }
+
     /// What can be said of a machine that gives no answer: its last words.
     pub fn obituary(&mut self, gone: &Gone) -> String {
         if *gone == Gone::Dead {
@@ -292,7 +331,7 @@ fn qemu(
         (other, false) => other,
     };
     let mut command = Command::new(program);
-    command.args(["-machine", board, "-accel", accel, "-cpu", "max"]);
+    command.args(["-machine", board, "-accel", accel, "-cpu", &hardware.cpu]);
     if hardware.icount {
         command.args(["-icount", "shift=0,sleep=off"]);
     }

@@ -12,6 +12,8 @@
 mod ioport;
 #[path = "checkpoint/ldt.rs"]
 mod ldt;
+#[path = "checkpoint/xstate.rs"]
+mod xstate;
 
 pub(crate) use self::ioport::restore as restore_task;
 pub(crate) use self::ioport::save as save_task;
@@ -27,6 +29,7 @@ use crate::image::RawRecord;
 use crate::plan::KindOf;
 use crate::sys::mm::MM_ARCH;
 use crate::sys::task::TASK_ARCH;
+use crate::task::regs::Registers;
 use kernel::bindings;
 use kernel::prelude::*;
 
@@ -134,7 +137,32 @@ fn set(note: u32, data: &mut [u8], index: usize, value: u64) {
     }
 }
 
-/// Checks the size of a register set.
+/// What the image has of a register set that a task has.
+pub(crate) fn pack(note: u32, data: KVVec<u8>) -> Result<KVVec<u8>> {
+    match note {
+        bindings::NT_X86_XSTATE => xstate::pack(&data),
+        _ => Ok(data),
+    }
+}
+
+/// The register set of `size` bytes of this CPU from what the image has of it, which
+/// [`check`] and [`lacks`] have seen.
+pub(crate) fn unpack<'a>(note: u32, data: &'a [u8], size: usize) -> Result<Registers<'a>> {
+    match note {
+        bindings::NT_X86_XSTATE => Ok(Registers::Made(xstate::unpack(data, size)?)),
+        _ => Ok(Registers::Image(data)),
+    }
+}
+
+/// What this CPU lacks of what an image has, in words.
+pub(crate) fn lacks(note: u32, data: &[u8]) -> Result<Option<&'static str>> {
+    match note {
+        bindings::NT_X86_XSTATE => xstate::lacks(data),
+        _ => Ok(None),
+    }
+}
+
+/// Checks what the image has of a register set.
 pub(crate) fn check(note: u32, data: &[u8]) -> Result {
     let fits = match note {
         bindings::NT_PRSTATUS => data.len() == size_of::<bindings::user_regs_struct>(),
@@ -142,7 +170,8 @@ pub(crate) fn check(note: u32, data: &[u8]) -> Result {
             data.len()
                 == size_of::<[bindings::user_desc; bindings::GDT_ENTRY_TLS_ENTRIES as usize]>()
         }
-        _ => data.as_chunks::<{ size_of::<u64>() }>().1.is_empty() && data.len() <= 1 << 16,
+        bindings::NT_X86_XSTATE => return xstate::check(data),
+        _ => false,
     };
 
     if fits {

@@ -242,7 +242,10 @@ record! {
 }
 
 record! {
-    /// A register set of a task, as ptrace(PTRACE_GETREGSET) gives it; the tail is its bytes.
+    /// A register set of a task, as ptrace(PTRACE_GETREGSET) gives it; the tail is its bytes. That of
+    /// XSAVE (x86) is: the components that are in use, as a `u64` with a bit for each; the first 512
+    /// bytes of the area; and for each other component that is in use its number and its bytes, both
+    /// `u32`, and what it holds, padded to words of 8 bytes.
     pub struct Regset: kind 0x24, version 1, size 8 {
         /// The [`Task`].
         pub task: ObjRef,

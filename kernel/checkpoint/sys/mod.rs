@@ -59,3 +59,5 @@ pub(crate) mod unnamed;
 pub(crate) mod usage;
 pub(crate) mod user_ns;
 pub(crate) mod vfork;
+#[cfg(CONFIG_X86)]
+pub(crate) mod xstate;

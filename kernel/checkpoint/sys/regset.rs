@@ -54,7 +54,8 @@ impl Regset {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// How many bytes they have.
+    pub(crate) fn bytes(&self) -> usize {
         (self.0.n as usize).saturating_mul(self.0.size as usize)
     }
 

@@ -60,7 +60,7 @@ pub(super) fn save(
         }
         let state = Regset { task: number, note };
 
-        saver.out.record(&state, &[&data])?;
+        saver.out.record(&state, &[&arch::pack(note, data)?])?;
     }
     Ok(())
 }
@@ -74,6 +74,38 @@ pub(crate) fn check_record(record: &RawRecord<'_>) -> Result<ObjRef> {
     }
     arch::check(state.note, tail)?;
     Ok(state.task)
+}
+
+/// Registers as the kernel has them: those of the image, or what was made from them.
+pub(crate) enum Registers<'a> {
+    Image(&'a [u8]),
+    Made(KVVec<u8>),
+}
+
+impl core::ops::Deref for Registers<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Image(data) => data,
+            Self::Made(data) => data,
+        }
+    }
+}
+
+/// Refuses a task that uses registers which this CPU does not have.
+pub(crate) fn check_cpu(restart: &Restart, number: ObjRef) -> Result {
+    for record in restart.belonging::<Regset>(number) {
+        let (state, data) = record.parse::<Regset>()?;
+
+        if let Some(what) = arch::lacks(state.note, data)? {
+            return Err(restart.log.error(
+                EOPNOTSUPP,
+                fmt!("object {}: it uses {what}, which this CPU lacks", number.0),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Sets the registers of a task that is parked.
@@ -93,7 +125,9 @@ pub(crate) fn restore(restart: &Restart, task: &Frozen, number: ObjRef) -> Resul
                 )
             })?;
 
-        regset.set(task, data).map_err(|errno| {
+        let data = arch::unpack(note, data, regset.bytes())?;
+
+        regset.set(task, &data).map_err(|errno| {
             restart.log.error(
                 errno,
                 fmt!(

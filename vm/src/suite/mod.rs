@@ -3,11 +3,13 @@
 //! - `host`: the unit tests of the user tools, on the host.
 //! - `kunit`: the unit tests in the kernel, while it boots.
 //! - `selftest`: the kselftest programs, in the machine.
+//! - `moves`: programs that come to a machine with another CPU.
 //! - `leaks`: what they made the kernel lose, when it is the debug kernel.
 
 mod host;
 mod kunit;
 mod leaks;
+mod moves;
 mod selftest;
 
 use crate::disk;
@@ -60,6 +62,7 @@ impl Test {
             leaks::test(&mut guest, &mut report)?;
         }
         guest.power_off(&mut report);
+        moves::test(layout, hardware, patience, &wanted, &mut report)?;
         Ok(report.finish())
     }
 }
