@@ -242,6 +242,9 @@ bool checkpoint_yama_ptracer(struct task_struct *task, unsigned long *tracer);
 int checkpoint_ptrace_stop(unsigned long message, kernel_siginfo_t *info);
 int checkpoint_signal_stop(void);
 
+/* kernel/seccomp.c: see there */
+bool checkpoint_seccomp_resume(void);
+
 /* kernel/cgroup/freezer.c */
 void cgroup_freeze_task(struct task_struct *task, bool freeze);
 

@@ -247,6 +247,8 @@ enum {
 	CHECKPOINT_STOP_EXIT = 4,
 	CHECKPOINT_STOP_CLONE = 5,
 	CHECKPOINT_STOP_EXEC = 6,
+	CHECKPOINT_STOP_VFORK = 7,
+	CHECKPOINT_STOP_SECCOMP = 8,
 };
 
 /**
@@ -257,11 +259,13 @@ enum {
  * @stop: CHECKPOINT_STOP_*
  * @stop_signal: of the last group stop
  * @exit_code: what the ptracer can wait for
+ * @child: what clone() or vfork() is going to return
  * @message: PTRACE_GETEVENTMSG
  */
 struct checkpoint_ptrace {
 	const char *refused;
 	u32 flags, options, stop, stop_signal, exit_code;
+	s32 child;
 	u64 message;
 };
 

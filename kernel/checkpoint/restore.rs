@@ -543,7 +543,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     let vfork = vfork(restart, index)?;
     let is_stopped = task::ptrace::is_stopped(restart, plan.number)?;
 
-    if is_stopped && vfork.is_some() {
+    if is_stopped && vfork.is_some() && !task::ptrace::is_at_vfork(restart, plan.number)? {
         return Err(EINVAL.into());
     }
     fill(restart, &plan, &shared)?;
@@ -562,7 +562,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
         task::namespace::restore_last_pid(restart, plan.number)?;
     }
     if is_stopped {
-        let stop = task::ptrace::stop(restart, plan.number)?;
+        let stop = task::ptrace::stop(restart, plan.number, vfork)?;
 
         return Ok(stop.map_or(Next::Run, Next::Stop));
     }

@@ -9,7 +9,28 @@ __rust_helper bool rust_helper_checkpoint_in_vfork(struct task_struct *task)
 	       READ_ONCE(task->__state) & TASK_UNINTERRUPTIBLE;
 }
 
-/* The task that waits in vfork() for @child: a reference, or NULL. */
+/* Whether @task is stopped for its ptracer before it waits in vfork() for @child. */
+static inline bool checkpoint_at_vfork(struct task_struct *task,
+				       struct task_struct *child)
+{
+	unsigned long flags;
+	bool at = false;
+
+	if (!lock_task_sighand(task, &flags))
+		return false;
+	if (task_is_traced(task) && task->last_siginfo)
+		at = task->last_siginfo->si_code ==
+			(SIGTRAP | PTRACE_EVENT_VFORK << 8) &&
+		     task->ptrace_message ==
+			task_pid_nr_ns(child, task_active_pid_ns(task->parent));
+	unlock_task_sighand(task, &flags);
+	return at;
+}
+
+/*
+ * The task that waits in vfork() for @child, or is going to: a reference, or
+ * NULL.
+ */
 __rust_helper struct task_struct *
 rust_helper_checkpoint_vfork_parent(struct task_struct *child)
 {
@@ -28,6 +49,11 @@ rust_helper_checkpoint_vfork_parent(struct task_struct *child)
 		raw_spin_unlock_irq(&vfork->wait.lock);
 	}
 	task_unlock(child);
+	if (!vfork || parent)
+		return parent;
+	guard(read_lock)(&tasklist_lock);
+	if (checkpoint_at_vfork(child->real_parent, child))
+		parent = get_task_struct(child->real_parent);
 	return parent;
 }
 

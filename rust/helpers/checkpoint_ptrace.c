@@ -48,6 +48,10 @@ static inline int checkpoint_stop_kind(struct task_struct *task)
 		return CHECKPOINT_STOP_CLONE;
 	case SIGTRAP | PTRACE_EVENT_EXEC << 8:
 		return CHECKPOINT_STOP_EXEC;
+	case SIGTRAP | PTRACE_EVENT_VFORK << 8:
+		return CHECKPOINT_STOP_VFORK;
+	case SIGTRAP | PTRACE_EVENT_SECCOMP << 8:
+		return CHECKPOINT_STOP_SECCOMP;
 	}
 	return info->si_code >> 8 == PTRACE_EVENT_STOP ? CHECKPOINT_STOP_TRAP : -1;
 }
@@ -56,6 +60,20 @@ static inline int checkpoint_stop_kind(struct task_struct *task)
 static inline bool checkpoint_traces_all(const struct cred *cred)
 {
 	return cap_raised(cred->cap_effective, CAP_SYS_PTRACE);
+}
+
+/*
+ * What the clone() or vfork() that a task is stopped in is going to return: the
+ * message is the same pid, as the ptracer sees it. 0 if nobody knows any more.
+ */
+static inline pid_t checkpoint_stop_child(struct task_struct *task)
+{
+	struct pid_namespace *ns = task_active_pid_ns(task);
+	struct pid_namespace *seen = task_active_pid_ns(task->parent);
+
+	if (ns == seen)
+		return task->ptrace_message;
+	return pid_nr_ns(find_pid_ns(task->ptrace_message, seen), ns);
 }
 
 static inline const char *checkpoint_ptrace_refused(struct task_struct *task, int stop)
@@ -123,6 +141,11 @@ rust_helper_checkpoint_ptrace_get(struct task_struct *task,
 		goto unlock;
 	out->exit_code = task->exit_code;
 	out->message = task->ptrace_message;
+	if (stop == CHECKPOINT_STOP_CLONE || stop == CHECKPOINT_STOP_VFORK) {
+		out->child = checkpoint_stop_child(task);
+		if (out->child <= 0)
+			out->refused = "is stopped by ptrace(2), and the pid of its child is not known";
+	}
 	if (task->last_siginfo) {
 		out->flags |= CHECKPOINT_PTRACE_SIGINFO;
 		memset(info, 0, sizeof(*info));
@@ -231,8 +254,38 @@ rust_helper_checkpoint_ptrace_set(struct task_struct *task,
 }
 
 /*
+ * What is left of vfork() when the ptracer has been told of the child. @child
+ * completes @done; without one it has done so. The call returns @nr, or if that
+ * is 0 what the registers have. A ptracer elsewhere sees it as @message.
+ */
+__rust_helper void
+rust_helper_checkpoint_vfork_finish(struct task_struct *child,
+				    struct completion *done, pid_t nr,
+				    unsigned long message)
+{
+	struct pt_regs *regs = current_pt_regs();
+	struct pid *pid;
+	int killed = 0;
+
+	if (!nr)
+		nr = syscall_get_return_value(current, regs);
+	pid = child ? get_task_pid(child, PIDTYPE_PID) : find_get_pid(nr);
+	if (child) {
+		get_task_struct(child);
+		killed = wait_for_vfork_done(child, done);
+	}
+	if (!killed && pid)
+		ptrace_event_pid(PTRACE_EVENT_VFORK_DONE, pid);
+	else if (!killed)
+		ptrace_event(PTRACE_EVENT_VFORK_DONE, message ?: nr);
+	put_pid(pid);
+	syscall_set_return_value(current, regs, 0, nr);
+	syscall_exit_to_user_mode_work(regs);
+}
+
+/*
  * Stops current for its tracer where checkpoint_stop_kind() has seen it, and
- * does what is left to do from there.
+ * does what is left to do from there. In vfork() that is for the caller.
  */
 __rust_helper void
 rust_helper_checkpoint_ptrace_stop_again(const struct checkpoint_ptrace *state)
@@ -259,8 +312,15 @@ rust_helper_checkpoint_ptrace_stop_again(const struct checkpoint_ptrace *state)
 		    syscall_trace_enter(regs, work, syscall_get_nr(current, regs)))
 			arch_checkpoint_syscall(regs);
 		break;
+	case CHECKPOINT_STOP_SECCOMP:
+		work = READ_ONCE(current_thread_info()->syscall_work) &
+		       SYSCALL_WORK_SYSCALL_TRACEPOINT;
+		if (checkpoint_seccomp_resume() &&
+		    syscall_trace_enter(regs, work, syscall_get_nr(current, regs)))
+			arch_checkpoint_syscall(regs);
+		break;
 	case CHECKPOINT_STOP_CLONE:
-		syscall_set_return_value(current, regs, 0, state->message);
+		syscall_set_return_value(current, regs, 0, state->child);
 		break;
 	case CHECKPOINT_STOP_EXEC:
 		syscall_set_return_value(current, regs, 0, 0);

@@ -425,6 +425,10 @@ pub const STOP_EXIT: u32 = 4;
 pub const STOP_CLONE: u32 = 5;
 /// [`Ptrace::stop`]: in execve(2), which is going to return 0.
 pub const STOP_EXEC: u32 = 6;
+/// [`Ptrace::stop`]: in vfork(2), before it waits for `child`.
+pub const STOP_VFORK: u32 = 7;
+/// [`Ptrace::stop`]: before a system call that a filter of seccomp(2) reports.
+pub const STOP_SECCOMP: u32 = 8;
 
 record! {
     /// That a task is traced with ptrace(2), and how it is stopped. The tail is the siginfo of the
@@ -444,8 +448,8 @@ record! {
         pub stop_signal: u32,
         /// The wait status that the tracer can wait for; 0 if it has.
         pub exit_code: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// The pid of a child, in the task's pid namespace, or 0.
+        pub child: i32,
         /// PTRACE_GETEVENTMSG.
         pub message: u64,
     }

@@ -7,7 +7,10 @@
 use super::freeze::Frozen;
 use super::signal::SigInfo;
 use super::task::TaskRef;
+use super::vfork;
+use super::vfork::Vfork;
 use crate::format::task::SIGINFO_SIZE;
+use crate::format::task::STOP_VFORK;
 use core::ptr::NonNull;
 use kernel::bindings;
 use kernel::error::to_result;
@@ -135,19 +138,26 @@ pub(crate) fn stop_at_signal() -> Result {
 }
 
 /// A stop in the middle of the kernel, or on the way to user space.
-pub(crate) struct Stop(State);
+pub(crate) struct Stop {
+    state: State,
+    vfork: Option<Vfork>,
+}
 
 impl Stop {
-    /// The stop that `state` tells of, which is none at a signal.
-    pub(crate) fn new(state: State) -> Self {
-        Self(state)
+    /// The stop that `state` tells of, which is none at a signal, and the child for which the task
+    /// waits in vfork(2) then.
+    pub(crate) fn new(state: State, vfork: Option<Vfork>) -> Self {
+        Self { state, vfork }
     }
 
     /// Stops the running task, and does what is left of its system call when the tracer lets it go
     /// on.
     pub(crate) fn enter(self) {
         // SAFETY: The helper works on the running task, which holds nothing.
-        unsafe { bindings::checkpoint_ptrace_stop_again(&raw const self.0) };
+        unsafe { bindings::checkpoint_ptrace_stop_again(&raw const self.state) };
+        if self.state.stop == STOP_VFORK {
+            vfork::finish(self.vfork, self.state.child, self.state.message);
+        }
     }
 }
 

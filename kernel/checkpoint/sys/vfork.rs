@@ -3,12 +3,14 @@
 //! Parents that wait in vfork(2).
 //!
 //! Such a parent counts as parked where it is, in the middle of the system call: nothing but the
-//! end of the wait is left of it, and the call then returns the pid of the child.
+//! end of the wait is left of it, and the call then returns the pid of the child. One that is traced
+//! may be stopped for its tracer before and after the wait.
 //!
 //! C function: `wait_for_vfork_done()`
 
 use super::freeze::Frozen;
 use super::task::TaskRef;
+use core::ptr;
 use core::ptr::NonNull;
 use kernel::bindings;
 use kernel::prelude::*;
@@ -21,7 +23,7 @@ pub(crate) fn is_waited_for(child: &Frozen) -> bool {
     unsafe { !(*child.as_ptr()).vfork_done.is_null() }
 }
 
-/// Who that is.
+/// Who that is: it waits, or is stopped for its tracer before that.
 pub(crate) fn parent(child: &Frozen) -> Option<TaskRef> {
     // SAFETY: The task is referenced; the helper looks under the locks, and takes a reference to
     // what it finds.
@@ -64,15 +66,25 @@ impl Vfork {
         Ok(Self { child, done })
     }
 
-    /// Waits, as the running task, until it has done so. A fatal signal ends the wait.
+    /// Waits, as the running task, until it has done so, and does what is left of vfork(2). A fatal
+    /// signal ends the wait.
     pub(crate) fn wait(self) {
-        // SAFETY: The child is referenced, and the function drops one reference. By the type
-        // invariants the completion is the one that the child completes.
-        unsafe {
-            bindings::get_task_struct(self.child.as_ptr());
-            bindings::wait_for_vfork_done(self.child.as_ptr(), self.done.get());
-        }
+        finish(Some(self), 0, 0);
     }
+}
+
+/// What is left of vfork(2) in the running task, which is traced perhaps: the wait for its child,
+/// if that has not gone on yet; telling the tracer; and returning the pid of the child, `number`, or
+/// what the registers have if it is 0. The tracer sees it as `message` if it has been reaped.
+pub(crate) fn finish(vfork: Option<Vfork>, number: i32, message: u64) {
+    let (child, done) = match &vfork {
+        Some(vfork) => (vfork.child.as_ptr(), vfork.done.get()),
+        None => (ptr::null_mut(), ptr::null_mut()),
+    };
+
+    // SAFETY: The child is referenced, if there is one, and by the type invariants the completion is
+    // the one that it completes. The helper works on the running task, which holds nothing else.
+    unsafe { bindings::checkpoint_vfork_finish(child, done, number, message as usize) };
 }
 
 impl Drop for Vfork {

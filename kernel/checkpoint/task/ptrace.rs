@@ -5,8 +5,8 @@
 //! Kept: who traces whom, the options, whether system calls and instructions are reported; the stop
 //! that a task is in with its siginfo and message, what the tracer can wait for, PTRACE_INTERRUPT
 //! and PTRACE_LISTEN. What the tracer resumes the task with has the effect that it would have had.
-//! Not kept, and refused: tracers outside of the tree, threads that have ended, the stops of
-//! vfork(2), seccomp(2) and exit, PTRACE_SINGLEBLOCK, hardware breakpoints, PTRACE_O_SUSPEND_SECCOMP.
+//! Not kept, and refused: tracers outside of the tree, threads that have ended, the stop of a task
+//! that ends, PTRACE_SINGLEBLOCK, hardware breakpoints, PTRACE_O_SUSPEND_SECCOMP.
 //!
 //! A system call that a traced task sleeps in is interrupted to park it, as by a signal: its tracer
 //! may see that it is made again.
@@ -32,6 +32,7 @@ use crate::sys::ptrace::Stop;
 use crate::sys::ptrace::Traced;
 use crate::sys::signal::SigInfo;
 use crate::sys::signal::SIGNALS;
+use crate::sys::vfork::Vfork;
 use crate::tree::Tree;
 use kernel::bindings;
 use kernel::prelude::*;
@@ -78,6 +79,7 @@ pub(super) fn save(saver: &mut Saver<'_>, traced: &Traced, number: ObjRef) -> Re
         stop,
         stop_signal,
         exit_code,
+        child,
         message,
     } = traced.state;
     let state = Ptrace {
@@ -88,7 +90,7 @@ pub(super) fn save(saver: &mut Saver<'_>, traced: &Traced, number: ObjRef) -> Re
         stop,
         stop_signal,
         exit_code,
-        reserved: 0,
+        child,
         message,
     };
     let info: &[&[u8]] = if flags & format::PTRACE_SIGINFO != 0 {
@@ -115,10 +117,11 @@ pub(crate) fn check(record: &RawRecord<'_>) -> Result<Ptrace> {
     if state.flags & !known != 0
         || state.options & !OPTIONS != 0
         || state.tracer <= 0
-        || state.stop > format::STOP_EXEC
+        || state.stop > format::STOP_SECCOMP
         || state.stop_signal > SIGNALS as u32
         || state.exit_code > 0xffff
-        || state.reserved != 0
+        || (state.child > 0) != matches!(state.stop, format::STOP_CLONE | format::STOP_VFORK)
+        || state.child < 0
         || tail.len() != size
         || (!stopped && (state.exit_code != 0 || state.message != 0))
         // Only a group stop comes without a siginfo, and only at a trap can the tracer listen.
@@ -151,7 +154,7 @@ fn find(restart: &Restart, number: ObjRef) -> Result<Option<(Ptrace, State, SigI
         stop,
         stop_signal,
         exit_code,
-        reserved: _,
+        child,
         message,
     } = record;
     let mut info = [0; SIGINFO_SIZE];
@@ -166,6 +169,7 @@ fn find(restart: &Restart, number: ObjRef) -> Result<Option<(Ptrace, State, SigI
         stop,
         stop_signal,
         exit_code,
+        child,
         message,
     };
 
@@ -180,6 +184,11 @@ pub(crate) fn tracer(restart: &Restart, number: ObjRef) -> Result<Option<i32>> {
 /// Whether a task is stopped for its tracer.
 pub(crate) fn is_stopped(restart: &Restart, number: ObjRef) -> Result<bool> {
     Ok(find(restart, number)?.is_some_and(|(_, state, _)| state.stop != format::STOP_NONE))
+}
+
+/// Whether that is before it waits in vfork(2).
+pub(crate) fn is_at_vfork(restart: &Restart, number: ObjRef) -> Result<bool> {
+    Ok(find(restart, number)?.is_some_and(|(_, state, _)| state.stop == format::STOP_VFORK))
 }
 
 /// Has a task trace another, if the restarter may; called by the coordinator, who has set the
@@ -207,9 +216,13 @@ pub(crate) fn attach(restart: &Restart, number: ObjRef, task: &Task, tracer: &Ta
     Ok(())
 }
 
-/// The stop that the running task, which is ready otherwise, has to make. At a signal it is made
-/// when the task looks at its signals.
-pub(crate) fn stop(restart: &Restart, number: ObjRef) -> Result<Option<Stop>> {
+/// The stop that the running task, which is ready otherwise, has to make, and the child for which it
+/// waits then. At a signal it is made when the task looks at its signals.
+pub(crate) fn stop(
+    restart: &Restart,
+    number: ObjRef,
+    vfork: Option<Vfork>,
+) -> Result<Option<Stop>> {
     let Some((_, state, _)) = find(restart, number)? else {
         return Ok(None);
     };
@@ -218,7 +231,7 @@ pub(crate) fn stop(restart: &Restart, number: ObjRef) -> Result<Option<Stop>> {
         sys::ptrace::stop_at_signal()?;
         return Ok(None);
     }
-    Ok(Some(Stop::new(state)))
+    Ok(Some(Stop::new(state, vfork)))
 }
 
 /// Sets what the stop of a task was before; called by the coordinator, when it has stopped.

@@ -278,6 +278,8 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
                 (task::STOP_EXIT, "exit"),
                 (task::STOP_CLONE, "clone"),
                 (task::STOP_EXEC, "exec"),
+                (task::STOP_VFORK, "vfork"),
+                (task::STOP_SECCOMP, "seccomp"),
             ],
         ),
         ("Ptrace", "flags") => bits(number, PTRACE_FLAGS),

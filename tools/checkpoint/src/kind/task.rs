@@ -277,11 +277,15 @@ impl Kind for Ptrace {
         if self.tracer <= 0 {
             return Err(format!("tracer {} is impossible", self.tracer));
         }
-        if self.stop > task::STOP_EXEC {
+        if self.stop > task::STOP_SECCOMP {
             return Err(format!("stop {} is not known", self.stop));
         }
         if self.stop == task::STOP_NONE && (self.exit_code != 0 || self.message != 0) {
             return Err("it is not stopped, and there is something to wait for".into());
+        }
+        let clones = [task::STOP_CLONE, task::STOP_VFORK].contains(&self.stop);
+        if self.child < 0 || (self.child > 0) != clones {
+            return Err(format!("child {} does not fit to the stop", self.child));
         }
         Ok(())
     }

@@ -129,8 +129,8 @@ static void sysv_check(enum cr_phase phase)
 	CHECK_EQ(msgget(0x5ca1ab1e, 0), queue);
 }
 
-/* One that has stopped at a signal, and one that runs. */
-static pid_t traced, seized;
+/* One that has stopped at a signal, one in vfork(2), and one that runs. */
+static pid_t traced, vforking, seized;
 
 static void be_traced(void *arg)
 {
@@ -144,9 +144,25 @@ static void be_seized(void *arg)
 		pause();
 }
 
+static void be_vforking(void *arg)
+{
+	NEED(!ptrace(PTRACE_TRACEME, 0, 0, 0));
+	raise(SIGSTOP);
+	if (!vfork())
+		_exit(0);
+	be_seized(NULL);
+}
+
 static void traced_setup(void)
 {
 	int status;
+
+	vforking = cr_fork(be_vforking, NULL);
+	NEED(waitpid(vforking, &status, 0) == vforking && WIFSTOPPED(status));
+	NEED(!ptrace(PTRACE_SETOPTIONS, vforking, 0, PTRACE_O_TRACEVFORK));
+	NEED(!ptrace(PTRACE_CONT, vforking, 0, 0));
+	NEED(waitpid(vforking, &status, 0) == vforking &&
+	     status >> 16 == PTRACE_EVENT_VFORK);
 
 	traced = cr_fork(be_traced, NULL);
 	NEED(waitpid(traced, &status, 0) == traced && WIFSTOPPED(status));

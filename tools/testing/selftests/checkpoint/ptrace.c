@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
@@ -915,38 +916,139 @@ static void outside_check(enum cr_phase phase)
 	goes_on(PTRACE_CONT, w->tid, 0);
 }
 
-/* What a tracer has set that is not kept, and stops of other kinds */
 static void event(int number)
 {
 	stops(pid, SIGTRAP | number << 8);
 }
 
+/* vfork(): the event, the wait for the child, another event, the return */
 static void vfork_main(void *arg)
 {
 	for (;;) {
 		pid_t child;
 
 		loop_until_go();
+		cr_set(&w->go, 0);
 		child = vfork();
 		if (!child)
-			_exit(0);
-		waitpid(child, NULL, 0);
+			_exit(7);
+		w->tid = child;
+		w->status = 0;
+		waitpid(child, &w->status, 0);
 	}
+}
+
+static pid_t vforked;
+
+static void to_vfork(void)
+{
+	cr_set(&w->go, 1);
+	event(PTRACE_EVENT_VFORK);
+	vforked = message(pid);
+	stops(vforked, SIGTRAP | EVENT_STOP);
+}
+
+static void to_wait(void)
+{
+	goes_on(PTRACE_SYSCALL, pid, 0);
+	cr_msleep(20);
+	nothing_to_wait_for(pid);
+}
+
+static void to_done(void)
+{
+	int status;
+
+	goes_on(PTRACE_CONT, vforked, 0);
+	CHECK_EQ(waitpid(vforked, &status, __WALL), vforked);
+	CHECK_EQ(status, 7 << 8);
+	event(PTRACE_EVENT_VFORK_DONE);
+}
+
+static void to_return(void)
+{
+	CHECK_EQ(message(pid), vforked);
+	goes_on(PTRACE_SYSCALL, pid, 0);
+	stops(pid, SIGTRAP | 0x80);
+	at_exit_of(vforked);
+	goes_on(PTRACE_CONT, pid, 0);
+	stops(pid, SIGCHLD);
+	goes_on(PTRACE_CONT, pid, 0);
+	loops();
+	CHECK_EQ(w->tid, vforked);
+	CHECK_EQ(w->status, 7 << 8);
 }
 
 static void vfork_setup(void)
 {
 	start(vfork_main);
 	loops();
-	seize(pid, PTRACE_O_TRACEVFORK | PTRACE_O_EXITKILL);
-	cr_set(&w->go, 1);
-	event(PTRACE_EVENT_VFORK);
+	seize(pid, PTRACE_O_TRACEVFORK | PTRACE_O_TRACEVFORKDONE |
+		   PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+	to_vfork();
 }
 
 static void vfork_check(enum cr_phase phase)
 {
-	CHECK(message(pid) > 0);
+	CHECK_EQ(message(pid), vforked);
 	nothing_to_wait_for(pid);
+	to_wait();
+	to_done();
+	to_return();
+	to_vfork();
+}
+
+static void vfork_waits_setup(void)
+{
+	vfork_setup();
+	to_wait();
+}
+
+static void vfork_waits_check(enum cr_phase phase)
+{
+	nothing_to_wait_for(pid);
+	to_done();
+	to_return();
+	to_vfork();
+	to_wait();
+}
+
+static void vfork_done_setup(void)
+{
+	vfork_waits_setup();
+	to_done();
+}
+
+static void vfork_done_check(enum cr_phase phase)
+{
+	nothing_to_wait_for(pid);
+	to_return();
+	to_vfork();
+	to_wait();
+	to_done();
+}
+
+/* The child has ended before its parent comes to wait. */
+static void vfork_late_setup(void)
+{
+	int status;
+
+	vfork_setup();
+	goes_on(PTRACE_CONT, vforked, 0);
+	CHECK_EQ(waitpid(vforked, &status, __WALL), vforked);
+}
+
+static void vfork_late_check(enum cr_phase phase)
+{
+	int status;
+
+	CHECK_EQ(message(pid), vforked);
+	goes_on(PTRACE_SYSCALL, pid, 0);
+	event(PTRACE_EVENT_VFORK_DONE);
+	to_return();
+	to_vfork();
+	goes_on(PTRACE_CONT, vforked, 0);
+	CHECK_EQ(waitpid(vforked, &status, __WALL), vforked);
 }
 
 static void end_main(void *arg)
@@ -984,15 +1086,33 @@ static void filter_main(void *arg)
 	loop_until_go();
 	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	NEED(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
-	for (;;)
-		syscall(SYS_getppid);
+	for (;;) {
+		w->result = syscall(SYS_getppid);
+		w->order++;
+	}
+}
+
+/* The next call is reported, once: the last one was made, and gave that. */
+static void next_filtered(int request, long result)
+{
+	int before = w->order;
+
+	goes_on(request, pid, 0);
+	if (request == PTRACE_SYSCALL) {
+		stops(pid, SIGTRAP | 0x80);
+		at_exit_of(result);
+		goes_on(PTRACE_CONT, pid, 0);
+	}
+	event(PTRACE_EVENT_SECCOMP);
+	CHECK_EQ(w->order, before + 1);
+	CHECK_EQ(w->result, result);
 }
 
 static void filter_setup(void)
 {
 	start(filter_main);
 	loops();
-	seize(pid, PTRACE_O_TRACESECCOMP);
+	seize(pid, PTRACE_O_TRACESECCOMP | PTRACE_O_TRACESYSGOOD);
 	cr_set(&w->go, 1);
 	event(PTRACE_EVENT_SECCOMP);
 }
@@ -1001,6 +1121,33 @@ static void filter_check(enum cr_phase phase)
 {
 	CHECK_EQ(message(pid), 7);
 	nothing_to_wait_for(pid);
+	next_filtered(phase == CR_AGAIN ? PTRACE_SYSCALL : PTRACE_CONT,
+		      getpid());
+	CHECK_EQ(message(pid), 7);
+}
+
+/* The tracer has put no call in its place, or another. */
+static void filter_canceled_check(enum cr_phase phase)
+{
+	struct user_regs_struct regs;
+
+	if (phase != CR_BEFORE)
+		next_filtered(PTRACE_CONT, 77);
+	CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &regs), 0);
+	regs.orig_rax = -1;
+	regs.rax = 77;
+	CHECK_EQ(ptrace(PTRACE_SETREGS, pid, 0, &regs), 0);
+}
+
+static void filter_replaced_check(enum cr_phase phase)
+{
+	struct user_regs_struct regs;
+
+	if (phase != CR_BEFORE)
+		next_filtered(PTRACE_SYSCALL, pid);
+	CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &regs), 0);
+	regs.orig_rax = SYS_getpid;
+	CHECK_EQ(ptrace(PTRACE_SETREGS, pid, 0, &regs), 0);
 }
 
 /* It stays in the call, with the next branch before it. */
@@ -1094,6 +1241,80 @@ static void thread_check(enum cr_phase phase)
 	interrupt(w->tid);
 }
 
+/* A thread that has ended, and stays for its tracer, who is not told yet */
+static void *short_thread(void *arg)
+{
+	w->tid = gettid();
+	while (!cr_get(&w->go))
+		cr_msleep(1);
+	return NULL;
+}
+
+static void ended_main(void *arg)
+{
+	pthread_t thread;
+
+	NEED(!pthread_create(&thread, NULL, short_thread, NULL));
+	for (;;) {
+		cr_set(&w->loops, cr_get(&w->loops) + 1);
+		cr_msleep(1);
+	}
+}
+
+static void ended_setup(void)
+{
+	siginfo_t info;
+
+	start(ended_main);
+	loops();
+	while (!w->tid)
+		cr_msleep(1);
+	seize(w->tid, 0);
+	cr_set(&w->go, 1);
+	NEED(!waitid(P_PID, w->tid, &info, WEXITED | WNOWAIT | __WALL));
+}
+
+static void ended_check(enum cr_phase phase)
+{
+	siginfo_t info = { };
+
+	CHECK_EQ(waitid(P_PID, w->tid, &info, WEXITED | WNOWAIT | __WALL), 0);
+	CHECK_EQ(info.si_pid, w->tid);
+}
+
+/* The tracer had rights when it attached that nobody has now. */
+static void drop_ptrace(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	NEED(!syscall(SYS_capget, &header, data));
+	data[0].effective &= ~(1U << CAP_SYS_PTRACE);
+	NEED(!syscall(SYS_capset, &header, data));
+}
+
+static void without_rights_main(void *arg)
+{
+	drop_ptrace();
+	loop_main(arg);
+}
+
+static void rights_setup(void)
+{
+	start(without_rights_main);
+	loops();
+	seize(pid, 0);
+	drop_ptrace();
+}
+
+static void rights_check(enum cr_phase phase)
+{
+	nothing_to_wait_for(pid);
+	loops();
+}
+
 /* SIGKILL ends every stop. */
 static void killed_check(enum cr_phase phase)
 {
@@ -1128,6 +1349,15 @@ static const struct cr_scenario scenarios[] = {
 	{ "ptrace.exit", CR_TREE, exit_setup, exit_check },
 	{ "ptrace.syscalls", CR_TREE, reported_setup, reported_check },
 	{ "ptrace.fork", CR_TREE, fork_setup, fork_check },
+	{ "ptrace.vfork", CR_TREE, vfork_setup, vfork_check },
+	{ "ptrace.vfork_waits", CR_TREE, vfork_waits_setup, vfork_waits_check },
+	{ "ptrace.vfork_done", CR_TREE, vfork_done_setup, vfork_done_check },
+	{ "ptrace.vfork_late", CR_TREE, vfork_late_setup, vfork_late_check },
+	{ "ptrace.filter", CR_TREE, filter_setup, filter_check },
+	{ "ptrace.filter_canceled", CR_TREE, filter_setup,
+	  filter_canceled_check },
+	{ "ptrace.filter_replaced", CR_TREE, filter_setup,
+	  filter_replaced_check },
 	{ "ptrace.exec", CR_TREE, exec_setup, exec_check },
 	{ "ptrace.fault", CR_TREE, fault_setup, fault_check },
 	{ "ptrace.step", CR_TREE, step_setup, step_check },
@@ -1136,16 +1366,16 @@ static const struct cr_scenario scenarios[] = {
 	{ "ptrace.thread", CR_TREE, thread_setup, thread_check },
 	{ "ptrace.outside", CR_SUBTREE, outside_setup, outside_check,
 	  CR_REFUSED, "that is not in the tree" },
-	{ "ptrace.vfork", CR_TREE, vfork_setup, vfork_check,
-	  CR_REFUSED, "at an event that is not supported" },
 	{ "ptrace.end", CR_TREE, end_setup, end_check,
-	  CR_REFUSED, "at an event that is not supported" },
-	{ "ptrace.filter", CR_TREE, filter_setup, filter_check,
 	  CR_REFUSED, "at an event that is not supported" },
 	{ "ptrace.block_step", CR_TREE, block_setup, block_check,
 	  CR_REFUSED, "block by block" },
 	{ "ptrace.breakpoint", CR_TREE, breakpoint_setup, breakpoint_check,
 	  CR_REFUSED, "hardware breakpoints" },
+	{ "ptrace.thread_ended", CR_TREE, ended_setup, ended_check,
+	  CR_REFUSED, "is a thread that has ended" },
+	{ "ptrace.rights_lost", CR_TREE, rights_setup, rights_check,
+	  CR_REFUSED, "that its tracer does not have" },
 	{ "ptrace.suspended_seccomp", CR_TREE, suspended_setup, running_check,
 	  CR_REFUSED, "PTRACE_O_SUSPEND_SECCOMP" },
 };
