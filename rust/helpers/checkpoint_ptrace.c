@@ -144,7 +144,7 @@ rust_helper_checkpoint_ptrace_get(struct task_struct *task,
 	if (stop == CHECKPOINT_STOP_CLONE || stop == CHECKPOINT_STOP_VFORK) {
 		out->child = checkpoint_stop_child(task);
 		if (out->child <= 0)
-			out->refused = "is stopped by ptrace(2), and the pid of its child is not known";
+			out->refused = "is stopped by ptrace(2) for a child whose pid is unknown";
 	}
 	if (task->last_siginfo) {
 		out->flags |= CHECKPOINT_PTRACE_SIGINFO;

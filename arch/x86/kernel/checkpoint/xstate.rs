@@ -213,6 +213,8 @@ pub(super) fn unpack(data: &[u8], size: usize) -> Result<KVVec<u8>> {
     Ok(area)
 }
 
+#[cfg(CONFIG_CHECKPOINT_KUNIT_TEST)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 #[kunit_tests(checkpoint_xstate)]
 mod tests {
     use super::*;
