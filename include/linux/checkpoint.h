@@ -10,6 +10,7 @@
 #include <linux/mm_types.h>
 #include <linux/signal_types.h>
 #include <linux/types.h>
+#include <linux/uidgid_types.h>
 #include <linux/xxhash.h>
 
 struct anon_vma_name;
@@ -159,6 +160,9 @@ int do_prlimit(struct task_struct *tsk, unsigned int resource,
 
 /* fs/exec.c */
 int checkpoint_exec_mmap(struct mm_struct *mm, struct user_namespace *user_ns);
+
+/* kernel/audit.c, with CONFIG_AUDIT */
+int audit_set_login(kuid_t loginuid, unsigned int sessionid);
 
 /* kernel/user_namespace.c */
 int checkpoint_write_id_map(struct user_namespace *ns, char *lines, int cap_setid,

@@ -538,6 +538,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     }
     make_tasks(restart, index)?;
     task::confine(restart, plan.number)?;
+    task::login::make(restart, plan.number)?;
     restart.take(&restart.born);
     restart.pass(&restart.build)?;
     let vfork = vfork(restart, index)?;
@@ -601,6 +602,7 @@ fn run_zombie(restart: &Arc<Restart>, plan: &TaskPlan, index: usize) -> Result<N
         make_handlers(restart, heir)?;
         make_tasks(restart, index)?;
     }
+    task::login::make(restart, plan.number)?;
     restart.take(&restart.born);
     restart.pass(&restart.build)?;
     let exit_code = task::restore_zombie(restart, plan.number)?;

@@ -99,6 +99,8 @@ pub(crate) struct Saver<'a> {
     pub(crate) tables: KVVec<sys::fdtable::Files>,
     /// The `struct fs_struct`s so far, and how many tasks use each.
     pub(crate) directories: KVVec<(usize, u32)>,
+    /// The logins so far, and the first task of each.
+    pub(crate) logins: RBTree<u32, i32>,
     /// The autogroups so far, and the first process of each.
     pub(crate) autogroups: RBTree<usize, i32>,
     /// How far the clocks of the tree are ahead of those of the machine.
@@ -453,6 +455,7 @@ fn collect(
         files: KVVec::new(),
         tables: KVVec::new(),
         directories: KVVec::new(),
+        logins: RBTree::new(),
         autogroups: RBTree::new(),
         clocks: root_clocks(tree)?,
         io_contexts: Sharers::new(),

@@ -16,6 +16,8 @@ mod attributes;
 pub(crate) mod cgroup;
 #[path = "task/cred.rs"]
 mod cred;
+#[path = "task/login.rs"]
+pub(crate) mod login;
 #[path = "task/namespace.rs"]
 pub(crate) mod namespace;
 #[path = "task/pids.rs"]
@@ -52,6 +54,7 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::freeze::Frozen;
+use crate::sys::task::Rseq;
 use crate::sys::task::Snapshot;
 use crate::sys::task::TaskRef;
 use crate::sys::task::TASK_ARCH;
@@ -115,14 +118,19 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
     if is_vfork_child(saver, task, tree)? {
         flags |= format::TASK_VFORK;
     }
-    let (rseq, rseq_len, rseq_sig) = match &traced {
+    let rseq = match &traced {
         // The new program has not lost yet what the old one had registered.
         Some(traced) if traced.state.stop == format::STOP_EXEC => {
             mm::refer_to_exe(saver, task)?;
-            (0, 0, 0)
+            Rseq::NONE
         }
         _ => snapshot.rseq,
     };
+
+    if rseq.slice {
+        flags |= format::TASK_RSEQ_SLICE;
+    }
+    let (login, login_uid) = login::get(saver, task)?;
     let state = format::Task {
         tid: sys::task::pid_in(task, &saver.ns),
         flags,
@@ -144,9 +152,9 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
         robust_list: snapshot.robust_list,
         compat_robust_list: snapshot.compat_robust_list,
         clear_child_tid: snapshot.clear_child_tid,
-        rseq,
-        rseq_len,
-        rseq_sig,
+        rseq: rseq.addr,
+        rseq_len: rseq.len,
+        rseq_sig: rseq.sig,
         personality: snapshot.personality,
         sched_policy: snapshot.policy,
         nice: snapshot.nice,
@@ -154,7 +162,8 @@ fn save(saver: &mut Saver<'_>, task: &Frozen, tree: &Tree) -> Result {
         timer_slack: snapshot.timer_slack,
         default_timer_slack: snapshot.default_timer_slack,
         arch: snapshot.arch,
-        reserved: [0; 1],
+        login,
+        login_uid,
     };
     let affinity = sys::process::affinity(task)?;
     let number = saver
@@ -228,6 +237,7 @@ fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree, has_threads: 
     let traced = ptrace::get(saver, &zombie, tree)?;
     let process = process::save(saver, &zombie, tree)?;
     let creds = cred::save(saver, &zombie)?;
+    let (login, login_uid) = login::get(saver, &zombie)?;
     let state = format::Task {
         tid: sys::task::pid_in(task, &saver.ns),
         flags: format::TASK_ZOMBIE,
@@ -240,6 +250,8 @@ fn save_zombie(saver: &mut Saver<'_>, task: &TaskRef, tree: &Tree, has_threads: 
         sighand: ObjRef::NONE,
         exit_code: sys::task::exit_code(task),
         comm: sys::task::comm(task),
+        login,
+        login_uid,
         ..zerocopy::FromZeros::new_zeroed()
     };
 
@@ -276,7 +288,8 @@ pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
         | format::TASK_NO_NEW_PRIVS
         | format::TASK_ZOMBIE
         | format::TASK_SELF
-        | format::TASK_VFORK;
+        | format::TASK_VFORK
+        | format::TASK_RSEQ_SLICE;
     let zombie = state.flags & format::TASK_ZOMBIE != 0;
     let objects = [
         state.namespaces,
@@ -290,7 +303,7 @@ pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
         || state.tid <= 0
         || (zombie && state.arch != [0; TASK_ARCH])
         || arch::check_task(&state.arch).is_err()
-        || state.reserved != [0; 1]
+        || !login::fits(state)
         || objects.iter().any(|object| object.is_none() != zombie)
         || (state.flags & format::TASK_SELF != 0 && mode == header::MODE_CONTAINER)
         || !(0..=sys::signal::SIGNALS as i32).contains(&state.pdeath_signal)
@@ -302,7 +315,8 @@ pub(crate) fn check(state: &format::Task, tail: &[u8], mode: u32) -> Result {
     Ok(())
 }
 
-/// Confines the running task, which may need it to be confined for good.
+/// Confines the running task, which may need it to be confined for good. Those that it has made are
+/// there by now.
 pub(crate) fn confine(restart: &Restart, number: ObjRef) -> Result {
     let (state, _) = restart.record::<format::Task>(number)?;
 
@@ -350,8 +364,16 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
         timer_slack: _,
         default_timer_slack: _,
         arch: _,
-        reserved: _,
+        // For `login`.
+        login: _,
+        login_uid: _,
     } = state;
+    let rseq = Rseq {
+        addr: rseq,
+        len: rseq_len,
+        sig: rseq_sig,
+        slice: state.flags & format::TASK_RSEQ_SLICE != 0,
+    };
 
     if !affinity.is_empty() {
         let cpus = image::split::<u64>(affinity, affinity_words(affinity)?)?.0;
@@ -372,7 +394,16 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
     arch::restore_task(restart, number)?;
     attributes::restore(restart, number, &state)?;
     mm::mempolicy::restore_task(restart, number)?;
-    sys::process::set_rseq((rseq, rseq_len, rseq_sig))?;
+    sys::process::set_rseq(rseq).map_err(|errno| {
+        restart.log.error(
+            errno,
+            fmt!(
+                "object {}: its area of rseq(2), or what it asks for there",
+                number.0
+            ),
+        )
+    })?;
+    login::join(restart, &state)?;
     restart_block::restore(restart, number)
 }
 
@@ -400,7 +431,7 @@ pub(crate) fn release(restart: &Restart, number: ObjRef, is_main: bool) -> Resul
         robust_list: state.robust_list,
         compat_robust_list: state.compat_robust_list,
         clear_child_tid: state.clear_child_tid,
-        rseq: (state.rseq, state.rseq_len, state.rseq_sig),
+        rseq: Rseq::NONE,
         personality: state.personality,
         policy: state.sched_policy,
         nice: state.nice,
@@ -429,6 +460,7 @@ pub(crate) fn release(restart: &Restart, number: ObjRef, is_main: bool) -> Resul
 pub(crate) fn restore_zombie(restart: &Restart, number: ObjRef) -> Result<i32> {
     let (state, _) = restart.record::<format::Task>(number)?;
 
+    login::join(restart, &state)?;
     cred::restore(restart, state.creds)?;
     sys::process::set_comm(state.comm);
     Ok(state.exit_code)

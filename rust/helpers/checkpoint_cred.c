@@ -244,3 +244,26 @@ __rust_helper bool rust_helper_checkpoint_capable(int cap)
 {
 	return ns_capable(current_user_ns(), cap);
 }
+
+/* Whether somebody has logged in, and who; and the number of the session. */
+__rust_helper bool rust_helper_checkpoint_get_login(struct task_struct *task,
+						    u32 *user, u32 *session)
+{
+	*user = from_kuid(current_user_ns(), audit_get_loginuid(task));
+	*session = audit_get_sessionid(task);
+	return audit_loginuid_set(task);
+}
+
+/* @session is that of another task of a restart, or AUDIT_SID_UNSET. */
+__rust_helper int rust_helper_checkpoint_set_login(u32 user, u32 session)
+{
+#ifdef CONFIG_AUDIT
+	kuid_t uid = make_kuid(current_user_ns(), user);
+
+	if (user != (u32)-1 && !uid_valid(uid))
+		return -EINVAL;
+	return audit_set_login(uid, session);
+#else
+	return -EOPNOTSUPP;
+#endif
+}

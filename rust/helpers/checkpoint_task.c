@@ -133,10 +133,23 @@ rust_helper_checkpoint_set_compat_robust_list(unsigned long head)
 #endif
 }
 
-/* rseq(2) without the initialization of the area, which the image holds. */
+/* prctl(PR_RSEQ_SLICE_EXTENSION) */
+__rust_helper bool rust_helper_checkpoint_rseq_slice(struct task_struct *task)
+{
+#ifdef CONFIG_RSEQ_SLICE_EXTENSION
+	return task->rseq.slice.state.enabled;
+#else
+	return false;
+#endif
+}
+
+/*
+ * rseq(2) without the initialization of the area, which the image holds.
+ * -EOPNOTSUPP if the kernel extends no time slices, and it is to.
+ */
 #define CHECKPOINT_RSEQ_V1_SIZE 32
 __rust_helper int rust_helper_checkpoint_set_rseq(unsigned long addr, u32 len,
-						  u32 sig)
+						  u32 sig, bool slice)
 {
 #ifdef CONFIG_RSEQ
 	struct rseq __user *rseq = (struct rseq __user *)addr;
@@ -155,11 +168,39 @@ __rust_helper int rust_helper_checkpoint_set_rseq(unsigned long addr, u32 len,
 	current->rseq.sig = sig;
 	current->rseq.event.has_rseq =
 		IS_ENABLED(CONFIG_GENERIC_IRQ_ENTRY) && len > CHECKPOINT_RSEQ_V1_SIZE ? 2 : 1;
-	return 0;
+	if (!slice)
+		return 0;
+#ifdef CONFIG_RSEQ_SLICE_EXTENSION
+	if (rseq_slice_extension_enabled() && rseq_v2(current)) {
+		current->rseq.slice.state.enabled = true;
+		return 0;
+	}
+#endif
+	return -EOPNOTSUPP;
 #else
 	return addr ? -EINVAL : 0;
 #endif
 }
+
+#ifdef CONFIG_RSEQ
+/* What the kernel of an image has told of itself in the area. */
+static inline void checkpoint_sync_rseq_flags(struct rseq __user *rseq)
+{
+	u32 old, flags;
+
+	if (!rseq_v2(current) || get_user(old, &rseq->flags))
+		return;
+	flags = old & ~(RSEQ_CS_FLAG_SLICE_EXT_AVAILABLE |
+			RSEQ_CS_FLAG_SLICE_EXT_ENABLED);
+	if (rseq_slice_extension_enabled())
+		flags |= RSEQ_CS_FLAG_SLICE_EXT_AVAILABLE;
+	if (rust_helper_checkpoint_rseq_slice(current))
+		flags |= RSEQ_CS_FLAG_SLICE_EXT_ENABLED;
+	/* As with the ids: rseq ends a task that has taken its area away. */
+	if (flags != old && put_user(flags, &rseq->flags))
+		return;
+}
+#endif
 
 /*
  * Before the kernel writes new ids to the area it wants to find there what it
@@ -178,6 +219,7 @@ __rust_helper void rust_helper_checkpoint_sync_rseq(void)
 	    !get_user(ids.mm_cid, &rseq->mm_cid) &&
 	    !get_user(ids.node_id, &rseq->node_id))
 		current->rseq.ids = ids;
+	checkpoint_sync_rseq_flags(rseq);
 	rseq_force_update();
 #endif
 }
@@ -348,10 +390,6 @@ __rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *tas
 #ifdef CONFIG_SCHED_CORE
 	if (task->core_cookie)
 		return "has a cookie of core scheduling (PR_SCHED_CORE)";
-#endif
-#ifdef CONFIG_RSEQ_SLICE_EXTENSION
-	if (task->rseq.slice.state.enabled)
-		return "uses the time slice extension of rseq(2)";
 #endif
 	sentence = arch_checkpoint_refused(task);
 	if (sentence || !task->perf_event_ctxp)

@@ -113,6 +113,8 @@ pub const TASK_ZOMBIE: u32 = 4;
 pub const TASK_SELF: u32 = 8;
 /// [`Task::flags`]: its parent waits in vfork(2) until it calls execve(2) or ends.
 pub const TASK_VFORK: u32 = 16;
+/// [`Task::flags`]: asks for longer time slices (PR_RSEQ_SLICE_EXTENSION).
+pub const TASK_RSEQ_SLICE: u32 = 32;
 
 record! {
     /// A thread: `struct task_struct`. The tail is the CPUs that it is bound to, as a set of `u64`
@@ -181,8 +183,11 @@ record! {
         /// what the last exception has left (number, error code, address, debug status), `X86_*`,
         /// and 0.
         pub arch: [u64; 6],
-        /// Zero.
-        pub reserved: [u64; 1],
+        /// Thread id of the first task that belongs to the same login (`/proc/PID/sessionid`); 0 for
+        /// that of the root, which becomes that of whoever restarts.
+        pub login: i32,
+        /// Who has logged in (`/proc/PID/loginuid`), or `u32::MAX` for nobody; 0 for that of the root.
+        pub login_uid: u32,
     }
 }
 
@@ -421,7 +426,7 @@ pub const STOP_TRAP: u32 = 2;
 pub const STOP_ENTRY: u32 = 3;
 /// [`Ptrace::stop`]: after a system call.
 pub const STOP_EXIT: u32 = 4;
-/// [`Ptrace::stop`]: in fork(2) or clone(2), which is going to return `message`.
+/// [`Ptrace::stop`]: in fork(2), clone(2) or vfork(2), which is going to return `child`.
 pub const STOP_CLONE: u32 = 5;
 /// [`Ptrace::stop`]: in execve(2), which is going to return 0.
 pub const STOP_EXEC: u32 = 6;

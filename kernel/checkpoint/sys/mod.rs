@@ -34,6 +34,7 @@ pub(crate) mod lazy;
 #[cfg(CONFIG_X86)]
 pub(crate) mod ldt;
 pub(crate) mod lock;
+pub(crate) mod login;
 pub(crate) mod mempolicy;
 pub(crate) mod mm;
 pub(crate) mod ns;

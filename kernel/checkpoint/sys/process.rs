@@ -4,6 +4,7 @@
 
 use super::attributes::Plain;
 use super::freeze::Frozen;
+use super::task::Rseq;
 use super::task::Snapshot;
 use super::task::TASK_ARCH;
 use kernel::bindings;
@@ -58,10 +59,17 @@ pub(crate) fn set(snapshot: &Snapshot) {
 }
 
 /// Registers the rseq area of the running task without touching it (rseq(2)). `EINVAL`: the
-/// length or the place cannot be.
-pub(crate) fn set_rseq(area: (u64, u32, u32)) -> Result {
+/// length or the place cannot be; `EOPNOTSUPP`: this kernel extends no time slices.
+pub(crate) fn set_rseq(area: Rseq) -> Result {
+    let Rseq {
+        addr,
+        len,
+        sig,
+        slice,
+    } = area;
+
     // SAFETY: The helper checks what rseq(2) checks.
-    to_result(unsafe { bindings::checkpoint_set_rseq(area.0 as usize as _, area.1, area.2) })
+    to_result(unsafe { bindings::checkpoint_set_rseq(addr as usize, len, sig, slice) })
 }
 
 /// Prepares the rseq area of the running task, whose memory is complete, for its first update.

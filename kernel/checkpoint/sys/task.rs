@@ -216,6 +216,26 @@ pub(crate) fn comm(task: &Task) -> [u8; 16] {
 /// How many words [`Snapshot::arch`] has.
 pub(crate) const TASK_ARCH: usize = 6;
 
+/// An area of rseq(2).
+#[derive(Clone, Copy)]
+pub(crate) struct Rseq {
+    pub(crate) addr: u64,
+    pub(crate) len: u32,
+    pub(crate) sig: u32,
+    /// PR_RSEQ_SLICE_EXTENSION.
+    pub(crate) slice: bool,
+}
+
+impl Rseq {
+    /// A task that has none.
+    pub(crate) const NONE: Self = Self {
+        addr: 0,
+        len: 0,
+        sig: 0,
+        slice: false,
+    };
+}
+
 /// What there is to read of a parked task without following its pointers.
 pub(crate) struct Snapshot {
     pub(crate) comm: [u8; 16],
@@ -226,7 +246,7 @@ pub(crate) struct Snapshot {
     pub(crate) robust_list: u64,
     pub(crate) compat_robust_list: u64,
     pub(crate) clear_child_tid: u64,
-    pub(crate) rseq: (u64, u32, u32),
+    pub(crate) rseq: Rseq,
     pub(crate) personality: u32,
     pub(crate) policy: u32,
     pub(crate) nice: i32,
@@ -266,11 +286,12 @@ impl Frozen {
                 robust_list: (*task).futex.robust_list as u64,
                 compat_robust_list: bindings::task_compat_robust_list(task),
                 clear_child_tid: (*task).clear_child_tid as u64,
-                rseq: (
-                    (*task).rseq.usrptr as u64,
-                    (*task).rseq.len,
-                    (*task).rseq.sig,
-                ),
+                rseq: Rseq {
+                    addr: (*task).rseq.usrptr as u64,
+                    len: (*task).rseq.len,
+                    sig: (*task).rseq.sig,
+                    slice: bindings::checkpoint_rseq_slice(task),
+                },
                 personality: (*task).personality,
                 policy: (*task).policy,
                 nice: bindings::checkpoint_task_nice(task),

@@ -59,6 +59,7 @@ const TASK_FLAGS: Bits = &[
     (task::TASK_ZOMBIE as u64, "zombie"),
     (task::TASK_SELF as u64, "self"),
     (task::TASK_VFORK as u64, "vfork"),
+    (task::TASK_RSEQ_SLICE as u64, "rseq_slice"),
 ];
 
 /// `PidFile::flags`.

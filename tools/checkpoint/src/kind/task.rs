@@ -140,7 +140,8 @@ impl Kind for Task {
             | task::TASK_NO_NEW_PRIVS
             | task::TASK_ZOMBIE
             | task::TASK_SELF
-            | task::TASK_VFORK;
+            | task::TASK_VFORK
+            | task::TASK_RSEQ_SLICE;
         check_bits("flags", self.flags, known)?;
         let objects = [self.namespaces, self.mm, self.files, self.fs, self.sighand];
         let dead = self.flags & task::TASK_ZOMBIE != 0;

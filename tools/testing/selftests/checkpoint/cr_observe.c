@@ -47,6 +47,7 @@ static const char * const links[] = {
 static const struct {
 	const char *file, *start, *why;
 } not_compared[] = {
+	{ "sessionid", "", "a number that the kernel draws" },
 	{ "status", "Tgid:", "the last of NStgid has it" },
 	{ "status", "Pid:", "the last of NSpid has it" },
 	{ "status", "PPid:", "is compared as parent" },

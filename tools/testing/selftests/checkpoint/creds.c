@@ -383,6 +383,121 @@ static void daemon_check(enum cr_phase phase)
 	nobody_check(phase);
 }
 
+/*
+ * Logins, as the audit knows them: who it was goes to those whom a task makes
+ * from then on, and so does the session.
+ */
+#define NOBODY	((unsigned int)-1)
+
+enum { OUTSIDE, FIRST, HEIR, ORPHAN, SECOND, LOGINS };
+
+static struct login {
+	int asked, told;
+	unsigned int uid, session;
+} *logins;
+
+static bool read_number(const char *path, unsigned int *number)
+{
+	char text[16] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	NEED(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	*number = strtoul(text, NULL, 10);
+	return true;
+}
+
+static void log_in(const char *uid)
+{
+	int fd = open("/proc/thread-self/loginuid", O_WRONLY | O_CLOEXEC);
+
+	NEED(write(fd, uid, strlen(uid)) == (ssize_t)strlen(uid));
+	close(fd);
+}
+
+static void tell_login(struct login *login)
+{
+	for (;;) {
+		int asked = cr_get(&login->asked);
+
+		if (asked != login->told) {
+			NEED(read_number("/proc/thread-self/loginuid",
+					 &login->uid));
+			NEED(read_number("/proc/thread-self/sessionid",
+					 &login->session));
+			cr_set(&login->told, asked);
+		}
+		cr_msleep(2);
+	}
+}
+
+static void be_login(void *login)
+{
+	tell_login(login);
+}
+
+/* Has an heir, and an orphan, whom the root adopts. */
+static void be_first(void *arg)
+{
+	log_in("1000");
+	cr_fork(be_login, &logins[HEIR]);
+	if (!fork()) {
+		cr_fork(be_login, &logins[ORPHAN]);
+		_exit(0);
+	}
+	tell_login(&logins[FIRST]);
+}
+
+static void *be_second(void *arg)
+{
+	log_in("2000");
+	tell_login(&logins[SECOND]);
+	return NULL;
+}
+
+static void ask_logins(void)
+{
+	int i;
+
+	for (i = 0; i < LOGINS; i++) {
+		cr_set(&logins[i].asked, logins[i].asked + 1);
+		cr_await(&logins[i].told, logins[i].asked);
+	}
+}
+
+static void login_setup(void)
+{
+	unsigned int uid;
+	pthread_t thread;
+
+	if (!read_number("/proc/self/loginuid", &uid))
+		cr_skip("the kernel keeps no account of logins");
+	logins = cr_shared(LOGINS * sizeof(*logins));
+	NEED(!prctl(PR_SET_CHILD_SUBREAPER, 1));
+	cr_fork(be_first, NULL);
+	cr_fork(be_login, &logins[OUTSIDE]);
+	NEED(!pthread_create(&thread, NULL, be_second, NULL));
+	ask_logins();
+}
+
+static void login_check(enum cr_phase phase)
+{
+	ask_logins();
+	CHECK_EQ(logins[OUTSIDE].uid, NOBODY);
+	CHECK_EQ(logins[OUTSIDE].session, NOBODY);
+	CHECK_EQ(logins[FIRST].uid, 1000);
+	CHECK_EQ(logins[HEIR].uid, 1000);
+	CHECK_EQ(logins[ORPHAN].uid, 1000);
+	CHECK(logins[FIRST].session != NOBODY);
+	CHECK_EQ(logins[HEIR].session, logins[FIRST].session);
+	CHECK_EQ(logins[ORPHAN].session, logins[FIRST].session);
+	CHECK_EQ(logins[SECOND].uid, 2000);
+	CHECK(logins[SECOND].session != NOBODY);
+	CHECK(logins[SECOND].session != logins[FIRST].session);
+}
+
 static void undumpable_setup(void)
 {
 	NEED(!prctl(PR_SET_DUMPABLE, 0));
@@ -405,6 +520,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "creds.child_and_thread", CR_TREE, others_setup, others_check },
 	{ "creds.dumpable", CR_TREE, undumpable_setup, undumpable_check },
 	{ "creds.daemon", CR_TREE, daemon_setup, daemon_check },
+	{ "creds.login", CR_TREE, login_setup, login_check },
 	{ "limits.values", CR_ANY, limits_setup, limits_check },
 	{ "limits.below_usage", CR_TREE, below_usage_setup,
 	  below_usage_check },

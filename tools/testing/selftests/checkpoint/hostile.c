@@ -182,6 +182,28 @@ static void traced_check(enum cr_phase phase)
 	CHECK_EQ(ptrace(PTRACE_CONT, seized, 0, 0), 0);
 }
 
+/* One of another login than the root. */
+static void be_logged_in(void *arg)
+{
+	int fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+
+	NEED(write(fd, "1000", 4) == 4);
+	close(fd);
+	cr_set(arg, 1);
+	for (;;)
+		pause();
+}
+
+static void login_setup(void)
+{
+	int *done = cr_shared(sizeof(*done));
+
+	if (access("/proc/self/loginuid", F_OK))
+		cr_skip("the kernel keeps no account of logins");
+	cr_fork(be_logged_in, done);
+	cr_await(done, 1);
+}
+
 /* One that is in another cgroup than the root. */
 static void be_elsewhere(void *arg)
 {
@@ -932,6 +954,11 @@ static void traced_drive(struct cr_run *run)
 	kind_drive(run, 0x28);
 }
 
+static void registers_drive(struct cr_run *run)
+{
+	kind_drive(run, 0x24);
+}
+
 static void pids_drive(struct cr_run *run)
 {
 	kind_drive(run, 0x39);
@@ -1266,6 +1293,10 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = traced_drive },
 	{ "hostile.sharing", CR_SUBTREE, sharing_setup, alone_check,
 	  .drive = tasks_drive },
+	{ "hostile.login", CR_SUBTREE, login_setup, alone_check,
+	  .drive = tasks_drive },
+	{ "hostile.registers", CR_SUBTREE, alone_setup, alone_check,
+	  .drive = registers_drive },
 	{ "hostile.shared_attributes", CR_SUBTREE, sharing_setup, alone_check,
 	  .drive = attributes_drive },
 #ifdef __x86_64__

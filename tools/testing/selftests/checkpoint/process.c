@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/personality.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
@@ -692,6 +693,59 @@ static void comm_check(enum cr_phase phase)
 	CHECK_STR(thread_name, "a) thread (b");
 }
 
+/* Orphans come to it. */
+static void subreaper_setup(void)
+{
+	NEED(!prctl(PR_SET_CHILD_SUBREAPER, 1));
+}
+
+static void leave_orphan(void *arg)
+{
+	if (!fork()) {
+		cr_msleep(20);
+		_exit(9);
+	}
+	_exit(8);
+}
+
+static void subreaper_check(enum cr_phase phase)
+{
+	pid_t pid = cr_fork(leave_orphan, NULL);
+	int status;
+
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 8 << 8);
+	CHECK(waitpid(-1, &status, 0) > 0);
+	CHECK_EQ(status, 9 << 8);
+}
+
+/* What prctl(2) and /proc say of its address space. */
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE			65
+#define PR_GET_MDWE			66
+#endif
+#define NO_GAIN				1
+
+static void memory_flags_setup(void)
+{
+	NEED(!prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
+	NEED(!prctl(PR_SET_MDWE, NO_GAIN, 0, 0, 0));
+	cr_write_file("/proc/self/coredump_filter", "0x5", 3);
+}
+
+static void memory_flags_check(enum cr_phase phase)
+{
+	char buf[16];
+
+	CHECK_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
+	CHECK_EQ(prctl(PR_GET_MDWE, 0, 0, 0, 0), NO_GAIN);
+	CHECK(mmap(NULL, 4096, PROT_WRITE | PROT_EXEC,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+	CHECK_EQ(errno, EACCES);
+	CHECK_EQ(cr_slurp("/proc/self/coredump_filter", buf, sizeof(buf)), 9);
+	CHECK_STR(buf, "00000005\n");
+}
+
 /* How it is scheduled, and how soon it dies when memory is short. */
 static void oom_score_setup(void)
 {
@@ -830,6 +884,81 @@ static void rseq_check(enum cr_phase phase)
 	NEED(!sched_setaffinity(0, sizeof(old), &old));
 }
 
+/*
+ * An area that asks for longer time slices, in place of that of the C library,
+ * which is of the first version.
+ */
+#ifndef PR_RSEQ_SLICE_EXTENSION
+#define PR_RSEQ_SLICE_EXTENSION	79
+#endif
+#define SLICE_GET		1
+#define SLICE_SET		2
+#define SLICE_ENABLE		1
+#define SLICE_AVAILABLE		0x10
+#define SLICE_ENABLED		0x20
+#define RSEQ_UNREGISTER		1
+
+static struct area {
+	unsigned int cpu_id_start, cpu_id;
+	unsigned long long cs;
+	unsigned int flags, node_id, mm_cid, slice;
+	unsigned int room[8];
+} *area;
+
+static char area_room[2 * sizeof(*area)];
+
+static void slice_setup(void)
+{
+	uintptr_t mask = sizeof(*area) - 1;
+
+	rseq_setup();
+	area = (void *)(((uintptr_t)area_room + mask) & ~mask);
+	NEED(!syscall(SYS_rseq, rseq_area(), rseq_len, RSEQ_UNREGISTER,
+		      RSEQ_SIG));
+	NEED(!syscall(SYS_rseq, area, sizeof(*area), 0, RSEQ_SIG));
+	if (prctl(PR_RSEQ_SLICE_EXTENSION, SLICE_SET, SLICE_ENABLE, 0, 0))
+		cr_skip("no extension of time slices");
+}
+
+static void slice_check(enum cr_phase phase)
+{
+	CHECK_EQ(prctl(PR_RSEQ_SLICE_EXTENSION, SLICE_GET, 0, 0, 0),
+		 SLICE_ENABLE);
+	CHECK_EQ(area->flags, SLICE_AVAILABLE | SLICE_ENABLED);
+	/* It can be changed, which looks at the flags, and back. */
+	CHECK_EQ(prctl(PR_RSEQ_SLICE_EXTENSION, SLICE_SET, 0, 0, 0), 0);
+	CHECK_EQ(area->flags, SLICE_AVAILABLE);
+	CHECK_EQ(prctl(PR_RSEQ_SLICE_EXTENSION, SLICE_SET, SLICE_ENABLE, 0, 0),
+		 0);
+	CHECK_EQ(syscall(SYS_rseq, area, sizeof(*area), 0, RSEQ_SIG), -1);
+	CHECK_EQ(errno, EBUSY);
+}
+
+/*
+ * A kernel without the extension, or one before it, has left other flags: those
+ * of this kernel are there after a restart.
+ */
+static void slice_flags_setup(void)
+{
+	slice_setup();
+	NEED(!prctl(PR_RSEQ_SLICE_EXTENSION, SLICE_SET, 0, 0, 0));
+}
+
+static void slice_flags_check(enum cr_phase phase)
+{
+	if (phase == CR_BEFORE) {
+		area->flags = 0;
+		return;
+	}
+	if (phase == CR_AFTER)
+		return;
+	CHECK_EQ(area->flags, SLICE_AVAILABLE);
+	CHECK_EQ(prctl(PR_RSEQ_SLICE_EXTENSION, SLICE_SET, SLICE_ENABLE, 0, 0),
+		 0);
+	CHECK_EQ(prctl(PR_RSEQ_SLICE_EXTENSION, SLICE_SET, 0, 0, 0), 0);
+	area->flags = 0;
+}
+
 /* A thread that dies with a robust mutex leaves word of it. */
 static pthread_mutex_t robust;
 static int holder_turn;
@@ -902,6 +1031,9 @@ static const struct cr_scenario scenarios[] = {
 	  exit_signal_check },
 	{ "process.parent_death_signal", CR_TREE, death_signal_setup,
 	  death_signal_check },
+	{ "process.subreaper", CR_TREE, subreaper_setup, subreaper_check },
+	{ "process.memory_flags", CR_ANY, memory_flags_setup,
+	  memory_flags_check },
 	{ "process.comm", CR_TREE, comm_setup, comm_check },
 	{ "process.oom_score", CR_ANY, oom_score_setup, oom_score_check },
 	{ "process.scheduling", CR_TREE, scheduling_setup, scheduling_check },
@@ -921,6 +1053,8 @@ static const struct cr_scenario scenarios[] = {
 	{ "thread.dead_leader_many", CR_TREE, dead_leader_many_setup,
 	  dead_leader_many_check },
 	{ "thread.rseq", CR_ANY, rseq_setup, rseq_check },
+	{ "thread.rseq_slice", CR_ANY, slice_setup, slice_check },
+	{ "thread.rseq_flags", CR_ANY, slice_flags_setup, slice_flags_check },
 	{ "thread.robust_list", CR_TREE, robust_setup, robust_check },
 };
 
