@@ -483,6 +483,116 @@ static void new_pids_drive(struct cr_run *run)
 	refused_flag(run, RESTART_NEW_PIDS);
 }
 
+static void labels_drive(struct cr_run *run)
+{
+	refused_flag(run, RESTART_KEEP_LSM);
+}
+
+/* Nor are network namespaces saved: nothing is written. */
+static void network_drive(struct cr_run *run)
+{
+	struct stat st;
+
+	if (!start(run))
+		return;
+	if (cr_try_checkpoint(run, "image", CHECKPOINT_NETNS) != -EOPNOTSUPP)
+		cr_failed(run, "CHECKPOINT_NETNS is not refused");
+	if (!cr_log_has(run, "CHECKPOINT_NETNS"))
+		cr_failed(run, "the log does not say why");
+	if (!stat(run_path(run, "image"), &st) && st.st_size)
+		cr_failed(run, "there is an image of %ld bytes", st.st_size);
+	cr_check(run, CR_AFTER);
+}
+
+/* Saves a process from within its tree; gives what the call gives. */
+static long save_here(pid_t pid, unsigned long flags)
+{
+	int image = open(cr_path("own"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int log = open(cr_path("log"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	long ret = sys_checkpoint(pid, image, flags, log);
+
+	if (ret < 0)
+		ret = -errno;
+	close(image);
+	close(log);
+	return ret;
+}
+
+static bool log_says(const char *text)
+{
+	static char buf[4096];
+
+	return cr_slurp(cr_path("log"), buf, sizeof(buf)) > 0 &&
+	       strstr(buf, text);
+}
+
+static void inside_check(enum cr_phase phase)
+{
+	tree_check(phase);
+	CHECK_EQ(save_here(getpid(), 0), -EINVAL);
+	CHECK(log_says("not from inside"));
+}
+
+/* With children one cannot save oneself. */
+static void self_check(enum cr_phase phase)
+{
+	tree_check(phase);
+	CHECK_EQ(save_here(0, CHECKPOINT_SUBTREE), -EOPNOTSUPP);
+	CHECK(log_says("has other threads or children"));
+}
+
+/* A child saves the tree that it belongs to, when the driver asks for that. */
+struct member {
+	int told;
+	long result;
+};
+
+static struct member *member;
+
+static void be_member(void *arg)
+{
+	while (access(cr_path("ask"), F_OK))
+		cr_msleep(2);
+	member->result = save_here(getppid(), CHECKPOINT_SUBTREE);
+	cr_set(&member->told, 1);
+	if (member->result > 0)
+		cr_write_file(cr_path("saved"), "", 0);
+	for (;;)
+		pause();
+}
+
+static void member_setup(void)
+{
+	member = cr_shared(sizeof(*member));
+	cr_fork(be_member, NULL);
+}
+
+/* The call gives the number of the image, and 0 in the copy. */
+static void member_check(enum cr_phase phase)
+{
+	if (phase == CR_BEFORE)
+		return;
+	cr_await(&member->told, 1);
+	if (phase == CR_AFTER)
+		CHECK(member->result > 0);
+	else
+		CHECK_EQ(member->result, 0);
+}
+
+static void member_drive(struct cr_run *run)
+{
+	int i;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE))
+		return;
+	cr_write_file(run_path(run, "ask"), "", 0);
+	for (i = 0; i < 5000 && access(run_path(run, "saved"), F_OK); i++)
+		cr_msleep(2);
+	if (cr_check(run, CR_AFTER) && cr_kill(run) &&
+	    cr_restart(run, "own", 0))
+		cr_check(run, CR_AGAIN);
+}
+
 /*
  * A caller that cannot become what is in the image goes on. That it can become
  * a task is shown with all images of tasks that have saved themselves.
@@ -648,6 +758,12 @@ static const struct cr_scenario scenarios[] = {
 	DRIVEN("kill_frozen", CR_TREE, kill_frozen_drive),
 	DRIVEN("restart_frozen", CR_TREE, restart_frozen_drive),
 	DRIVEN("new_pids", CR_SUBTREE, new_pids_drive),
+	DRIVEN("labels", CR_SUBTREE, labels_drive),
+	DRIVEN("network", CR_SUBTREE, network_drive),
+	{ "call.from_inside", CR_CONTAINER, tree_setup, inside_check },
+	{ "call.member", CR_SUBTREE, member_setup, member_check,
+	  .drive = member_drive },
+	{ "call.self_with_children", CR_SUBTREE, tree_setup, self_check },
 	DRIVEN("stats", CR_SUBTREE, stats_drive),
 	DRIVEN("watched", CR_TREE, watched_drive),
 	{ "call.task_self", CR_SUBTREE, file_setup, alone_check,

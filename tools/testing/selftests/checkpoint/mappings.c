@@ -59,6 +59,35 @@ static void check_filled(unsigned char *p, size_t first, size_t pages)
 		CHECK_PATTERN(p + i * page_size, page_size, i);
 }
 
+/* Pages that may be dropped: each is what it was, or holds zeros. */
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE	0x08
+#endif
+
+static char *droppable;
+
+static void droppable_setup(void)
+{
+	droppable = mmap(NULL, 4 * page_size, PROT_READ | PROT_WRITE,
+			 MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
+	if (droppable == MAP_FAILED)
+		cr_skip("no MAP_DROPPABLE");
+	memset(droppable, 7, 3 * page_size);
+}
+
+static void droppable_check(enum cr_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		const char *page = droppable + i * page_size;
+
+		CHECK(page[0] == 0 || (page[0] == 7 && i < 3));
+		CHECK(!memcmp(page, page + 1, page_size - 1));
+	}
+	memset(droppable, 7, 3 * page_size);
+}
+
 /* Whether an access would be fatal, found by a call that fails instead. */
 static bool readable(const void *p)
 {
@@ -710,6 +739,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "mapping.names", CR_ANY, names_setup, names_check },
 	{ "mapping.accounted", CR_ANY, accounted_setup, accounted_check },
 	{ "mapping.not_reserved", CR_ANY, vast_setup, vast_check },
+	{ "mapping.droppable", CR_ANY, droppable_setup, droppable_check },
 	{ "mapping.wild", CR_TREE, wild_setup, wild_check,
 	  .drive = wild_drive },
 	{ "mapping.wild_again", CR_TREE, wild_setup, wild_check,

@@ -12,13 +12,16 @@
 #include <mqueue.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -304,6 +307,128 @@ static void child_check(enum cr_phase phase)
 	CHECK_EQ(waitpid(child, NULL, WNOHANG), 0);
 }
 
+/* Confined, and reaped by the kernel */
+struct ruleset {
+	uint64_t files, net, scoped;
+};
+
+static void landlock_setup(void)
+{
+	struct ruleset rules = { .files = 1ULL << 12 /* MAKE_SYM */ };
+
+	fd = syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
+	need_fd("Landlock");
+	NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	NEED(!syscall(SYS_landlock_restrict_self, fd, 0));
+	close(fd);
+}
+
+static void landlock_check(enum cr_phase phase)
+{
+	CHECK_EQ(symlink("a", cr_path("b")), -1);
+	CHECK_EQ(errno, EACCES);
+}
+
+#define AUTOREAP	0x400000000ULL
+#define AUTOKILL	0x1000000000ULL
+
+struct clone_args_2 {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack,
+		 stack_size, tls;
+};
+
+static void clone_child(uint64_t flags)
+{
+	struct clone_args_2 args = { .flags = flags,
+				     .pidfd = (uintptr_t)&fd };
+
+	child = syscall(SYS_clone3, &args, sizeof(args));
+	if (child < 0)
+		cr_skip("no such flags of clone3()");
+	if (!child)
+		pause_child(NULL);
+}
+
+static void autoreap_setup(void)
+{
+	clone_child(AUTOREAP);
+}
+
+static void autokill_setup(void)
+{
+	clone_child(AUTOREAP | AUTOKILL | CLONE_PIDFD);
+}
+
+static void alive_check(enum cr_phase phase)
+{
+	CHECK_EQ(kill(child, 0), 0);
+}
+
+/* Files that cannot be made again as they were */
+static void async_setup(void)
+{
+	int fds[2];
+
+	NEED(!pipe(fds));
+	fd = fds[0];
+	NEED(!fcntl(fd, F_SETFL, O_ASYNC));
+}
+
+static void async_check(enum cr_phase phase)
+{
+	CHECK(fcntl(fd, F_GETFL) & O_ASYNC);
+}
+
+static void deleted_fifo_setup(void)
+{
+	NEED(!mkfifo(cr_path("fifo"), 0600));
+	fd = open(cr_path("fifo"), O_RDWR);
+	NEED(fd >= 0);
+	NEED(!unlink(cr_path("fifo")));
+}
+
+static void deleted_program_setup(void)
+{
+	fd = open(cr_path("program"), O_RDWR | O_CREAT, 0700);
+	NEED(fd >= 0);
+	NEED(!fchmod(fd, 04700));
+	NEED(!unlink(cr_path("program")));
+}
+
+static void device_setup(void)
+{
+	fd = open("/dev/kmsg", O_RDONLY);
+	need_fd("/dev/kmsg");
+}
+
+/* EPIOCSPARAMS; the structure is newer than the C library. */
+static void busy_polling_setup(void)
+{
+	struct {
+		uint32_t usecs;
+		uint16_t budget;
+		uint8_t prefer, pad;
+	} params = { .usecs = 10, .budget = 8 };
+
+	fd = epoll_create1(0);
+	NEED(fd >= 0);
+	if (ioctl(fd, _IOW(0x8a, 1, params), &params))
+		cr_skip("no parameters of epoll");
+}
+
+/* SysV objects of somebody who is no container */
+static void own_ipc_setup(void)
+{
+	if (unshare(CLONE_NEWIPC))
+		cr_skip("no namespaces of IPC");
+	NEED(shmget(IPC_PRIVATE, 4096, 0600) >= 0);
+}
+
+static void own_ipc_check(enum cr_phase phase)
+{
+	CHECK(access("/dev/null", F_OK) == 0);
+}
+
 /* A tracer that is not in the tree */
 static void tracer_setup(void)
 {
@@ -455,6 +580,18 @@ static const struct cr_scenario scenarios[] = {
 	  CR_REFUSED, "not in the tree (SEM_UNDO)" },
 	REFUSED("mount_namespace", mount_ns_setup, child_check, "mount"),
 	REFUSED("net_namespace", net_ns_setup, child_check, "net"),
+	REFUSED("landlock", landlock_setup, landlock_check, "Landlock"),
+	REFUSED("autoreap", autoreap_setup, alive_check, "CLONE_AUTOREAP"),
+	REFUSED("autokill", autokill_setup, alive_check, "not supported"),
+	REFUSED("async", async_setup, async_check, "O_ASYNC"),
+	REFUSED("deleted_fifo", deleted_fifo_setup, fd_check,
+		"the fifo has been deleted"),
+	REFUSED("deleted_set_user_id", deleted_program_setup, fd_check,
+		"is set-user-id or set-group-id"),
+	REFUSED("device", device_setup, fd_check, "/dev/kmsg"),
+	REFUSED("busy_polling", busy_polling_setup, fd_check, "busy polling"),
+	{ "refused.own_ipc", CR_SUBTREE, own_ipc_setup, own_ipc_check,
+	  CR_REFUSED, "supported in a container only" },
 	{ "refused.tracer", CR_TREE, tracer_setup, NULL,
 	  .drive = tracer_drive },
 	{ "leak.pipe", CR_CONTAINER, inherited_setup, leak_pipe_check,

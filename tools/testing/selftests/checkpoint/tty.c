@@ -284,6 +284,83 @@ static void hangup_check(enum cr_phase phase)
 	CHECK_EQ(close(slave), 0);
 }
 
+/* The master has been closed: the slave reads an end, for good. */
+static void master_closed_setup(void)
+{
+	open_pair();
+	make_raw();
+	NEED(!close(master));
+}
+
+static void master_closed_check(enum cr_phase phase)
+{
+	struct pollfd p = { .fd = slave, .events = POLLIN };
+	char c;
+
+	CHECK_EQ(poll(&p, 1, 0), 1);
+	CHECK_EQ(p.revents & POLLHUP, POLLHUP);
+	CHECK_EQ(read(slave, &c, 1), 0);
+	CHECK_EQ(write(slave, "x", 1), -1);
+	CHECK_EQ(errno, EIO);
+}
+
+/* What is not kept is refused. */
+#ifndef N_NULL
+#define N_NULL	27
+#endif
+
+static void discipline_setup(void)
+{
+	int discipline = N_NULL;
+
+	open_pair();
+	if (ioctl(slave, TIOCSETD, &discipline))
+		cr_skip("no other line discipline");
+}
+
+static void discipline_check(enum cr_phase phase)
+{
+	int discipline = -1;
+
+	CHECK_EQ(ioctl(slave, TIOCGETD, &discipline), 0);
+	CHECK_EQ(discipline, N_NULL);
+}
+
+static void locked_setup(void)
+{
+	struct termios locked = { .c_lflag = ECHO };
+
+	open_pair();
+	NEED(!ioctl(slave, TIOCSLCKTRMIOS, &locked));
+}
+
+static void locked_check(enum cr_phase phase)
+{
+	struct termios locked = { };
+
+	CHECK_EQ(ioctl(slave, TIOCGLCKTRMIOS, &locked), 0);
+	CHECK_EQ(locked.c_lflag, ECHO);
+}
+
+/* A terminal whose master the driver has: a subtree finds it again. */
+static int driver_terminal(struct cr_run *run)
+{
+	open_pair();
+	return slave;
+}
+
+static void inherited_setup(void)
+{
+	slave = CR_INHERITED_FD;
+}
+
+static void inherited_check(enum cr_phase phase)
+{
+	CHECK(isatty(slave));
+	CHECK(!strncmp(ttyname(slave) ?: "", "/dev/pts/", 9));
+	CHECK_EQ(write(slave, "x", 1), 1);
+}
+
 static const struct cr_scenario scenarios[] = {
 	{ "pty.pair", CR_ANY, pair_setup, pair_check },
 	{ "pty.unread", CR_ANY, unread_setup, unread_check },
@@ -292,6 +369,17 @@ static const struct cr_scenario scenarios[] = {
 	{ "pty.window_size", CR_ANY, winsize_setup, winsize_check },
 	{ "pty.slave_closed", CR_ANY, hangup_setup, hangup_check },
 	{ "pty.controlling", CR_TREE, session_setup, session_check },
+	{ "pty.master_closed", CR_ANY, master_closed_setup,
+	  master_closed_check },
+	{ "pty.outside", CR_SUBTREE, inherited_setup, inherited_check,
+	  .prepare = driver_terminal },
+	{ "pty.outside_of_container", CR_CONTAINER, inherited_setup,
+	  inherited_check, CR_REFUSED, "outside of the container",
+	  .prepare = driver_terminal },
+	{ "pty.discipline", CR_TREE, discipline_setup, discipline_check,
+	  CR_REFUSED, "line discipline" },
+	{ "pty.locked", CR_TREE, locked_setup, locked_check,
+	  CR_REFUSED, "TIOCSLCKTRMIOS" },
 };
 
 int main(int argc, char **argv)
