@@ -210,6 +210,49 @@ static void altstack_check(enum cr_phase phase)
 	CHECK(stack_at < alt || stack_at > alt + ALT_SIZE);
 }
 
+/* A stack that is given up while a handler runs on it, and is back then */
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM	((int)0x80000000)
+#endif
+
+static int flags_inside;
+
+static void look_at_altstack(int sig, siginfo_t *info, void *context)
+{
+	stack_t ss = { };
+
+	NEED(!sigaltstack(NULL, &ss));
+	flags_inside = ss.ss_flags;
+}
+
+static void autodisarm_setup(void)
+{
+	/* The short frame of 32-bit programs has no room for the stack. */
+	struct sigaction act = { .sa_sigaction = look_at_altstack,
+				 .sa_flags = SA_ONSTACK | SA_SIGINFO };
+	stack_t ss = { .ss_size = ALT_SIZE, .ss_flags = SS_AUTODISARM };
+
+	alt = mmap(NULL, ALT_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	NEED(alt != MAP_FAILED);
+	ss.ss_sp = alt;
+	NEED(!sigaltstack(&ss, NULL));
+	NEED(!sigaction(SIGUSR1, &act, NULL));
+}
+
+static void autodisarm_check(enum cr_phase phase)
+{
+	stack_t ss = { };
+
+	CHECK_EQ(sigaltstack(NULL, &ss), 0);
+	CHECK_EQ((uintptr_t)ss.ss_sp, (uintptr_t)alt);
+	CHECK_EQ(ss.ss_flags, SS_AUTODISARM);
+	CHECK_EQ(raise(SIGUSR1), 0);
+	CHECK_EQ(flags_inside, SS_DISABLE);
+	CHECK_EQ(sigaltstack(NULL, &ss), 0);
+	CHECK_EQ(ss.ss_flags, SS_AUTODISARM);
+}
+
 /*
  * A thread is in its handler, on the other stack, when the checkpoint comes,
  * and goes back from there to what it did.
@@ -332,6 +375,24 @@ static void queue_all(void)
 	}
 	value.sival_int = -5;
 	NEED(!sigqueue(getpid(), SIGRTMIN + 1, value));
+}
+
+/* One that debuggers and tracers make use of. */
+static void trap_setup(void)
+{
+	block(SIGTRAP);
+	NEED(!kill(getpid(), SIGTRAP));
+}
+
+static void trap_check(enum cr_phase phase)
+{
+	siginfo_t info;
+
+	CHECK_EQ(take(SIGTRAP, &info), SIGTRAP);
+	CHECK_EQ(info.si_code, SI_USER);
+	CHECK_EQ(info.si_pid, getpid());
+	CHECK_EQ(take(SIGTRAP, &info), -1);
+	NEED(!kill(getpid(), SIGTRAP));
 }
 
 static void queued_setup(void)
@@ -511,8 +572,11 @@ static const struct cr_scenario scenarios[] = {
 	{ "signal.autoreap", CR_ANY, autoreap_setup, autoreap_check },
 	{ "signal.masks", CR_TREE, masks_setup, masks_check },
 	{ "signal.altstack", CR_ANY, altstack_setup, altstack_check },
+	{ "signal.altstack_disarmed", CR_ANY, autodisarm_setup,
+	  autodisarm_check },
 	{ "signal.in_handler", CR_TREE, in_handler_setup, in_handler_check },
 	{ "signal.pending", CR_ANY, pending_setup, pending_check },
+	{ "signal.pending_trap", CR_ANY, trap_setup, trap_check },
 	{ "signal.queued", CR_ANY, queued_setup, queued_check },
 	{ "signal.siginfo", CR_ANY, made_up_setup, made_up_check },
 	{ "signal.pending_of_thread", CR_TREE, thread_pending_setup,

@@ -398,6 +398,47 @@ static void select_check(enum cr_phase phase)
 }
 #endif
 
+#ifdef SYS_pselect6
+/* With another mask: what comes meanwhile finds it, and then the old one. */
+static void do_pselect(void)
+{
+	sigset_t none, after;
+	fd_set set;
+
+	sigemptyset(&none);
+	FD_ZERO(&set);
+	FD_SET(fds[0], &set);
+	b->ret = pselect(fds[0] + 1, &set, NULL, NULL, NULL, &none);
+	b->err = errno;
+	sigprocmask(SIG_SETMASK, NULL, &after);
+	b->word = sigismember(&after, SIGUSR1);
+	errno = b->err;
+}
+
+static void pselect_setup(void)
+{
+	sigset_t usr1;
+
+	NEED(!pipe(fds));
+	catch(SIGUSR1, SA_RESTART);
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	NEED(!sigprocmask(SIG_BLOCK, &usr1, NULL));
+	start(do_pselect, SYS_pselect6);
+}
+
+static void pselect_check(enum cr_phase phase)
+{
+	check_asleep();
+	cr_set(&b->handled, 0);
+	CHECK_EQ(kill(child, SIGUSR1), 0);
+	check_woken(-1, EINTR);
+	CHECK_EQ(b->handled, 1);
+	CHECK_EQ(b->word, 1);
+	rearmed();
+}
+#endif
+
 /* epoll_wait(); a stop may end it with EINTR, see signal(7) */
 static int epfd;
 static struct epoll_event event;
@@ -490,6 +531,112 @@ static void futex_until_setup(void)
 {
 	start(do_futex_until, SYS_futex);
 	cr_msleep(1000);
+}
+
+/*
+ * The calls of futex2: their numbers are the same everywhere. 32-bit programs
+ * give the 64-bit times of the kernel as well.
+ */
+#define NR_FUTEX_WAITV		449
+#define NR_FUTEX_WAIT		455
+#define FUTEX2_U32		2
+
+struct waiter {
+	uint64_t val, uaddr;
+	uint32_t flags, reserved;
+};
+
+struct moment {
+	int64_t sec, nsec;
+};
+
+static struct moment in_two_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (struct moment){ ts.tv_sec + 2, ts.tv_nsec };
+}
+
+static void need_futex2(long nr)
+{
+	if (syscall(nr, NULL, 0, 0, NULL, 0, 0) == -1 && errno == ENOSYS)
+		cr_skip("no such call for futexes");
+}
+
+/* For one of several: the call tells which. */
+static void do_waitv(void)
+{
+	struct waiter waiters[3] = {
+		{ 0, (uintptr_t)&b->buf[0], FUTEX2_U32 },
+		{ 0, (uintptr_t)&b->buf[4], FUTEX2_U32 },
+		{ 0, (uintptr_t)&b->word, FUTEX2_U32 },
+	};
+
+	memset(b->buf, 0, 8);
+	b->ret = syscall(NR_FUTEX_WAITV, waiters, 3, 0, NULL, 0);
+}
+
+static void waitv_setup(void)
+{
+	need_futex2(NR_FUTEX_WAITV);
+	start(do_waitv, NR_FUTEX_WAITV);
+}
+
+static void waitv_check(enum cr_phase phase)
+{
+	check_asleep();
+	CHECK_EQ(syscall(SYS_futex, &b->word, FUTEX_WAKE, 10, NULL, NULL, 0),
+		 1);
+	check_woken(2, 0);
+	rearmed();
+}
+
+static void do_futex2(void)
+{
+	struct moment end = in_two_seconds();
+
+	b->ret = syscall(NR_FUTEX_WAIT, &b->word, 0UL, ~0U, FUTEX2_U32, &end,
+			 CLOCK_MONOTONIC);
+}
+
+static void futex2_setup(void)
+{
+	need_futex2(NR_FUTEX_WAIT);
+	start(do_futex2, NR_FUTEX_WAIT);
+	cr_msleep(1000);
+}
+
+/*
+ * Who waits at one futex and has been moved to another one waits there no more
+ * after a stop: the call is made again, with the futex that it was made with,
+ * as after SIGSTOP and SIGCONT.
+ */
+static void do_requeued(void)
+{
+	b->ret = syscall(SYS_futex, &b->word, FUTEX_WAIT, 0, NULL, NULL, 0);
+}
+
+static void requeued_setup(void)
+{
+	start(do_requeued, SYS_futex);
+	/* None is woken, and one is moved. */
+	NEED(syscall(SYS_futex, &b->word, FUTEX_CMP_REQUEUE, 0, 1, b->buf,
+		     0) == 1);
+}
+
+static void requeued_check(enum cr_phase phase)
+{
+	check_asleep();
+	if (phase == CR_BEFORE)
+		return;
+	CHECK_EQ(syscall(SYS_futex, b->buf, FUTEX_WAKE, 10, NULL, NULL, 0), 0);
+	CHECK_EQ(syscall(SYS_futex, &b->word, FUTEX_WAKE, 10, NULL, NULL, 0),
+		 1);
+	check_woken(0, 0);
+	rearmed();
+	CHECK_EQ(syscall(SYS_futex, &b->word, FUTEX_CMP_REQUEUE, 0, 1, b->buf,
+			 0), 1);
 }
 
 /* A mutex with priority inheritance: the kernel knows who has it. */
@@ -974,6 +1121,12 @@ static const struct cr_scenario scenarios[] = {
 	  futex_timeout_check },
 	{ "sleep.futex_absolute", CR_TREE, futex_until_setup,
 	  futex_timeout_check },
+	{ "sleep.futex_waitv", CR_TREE, waitv_setup, waitv_check },
+	{ "sleep.futex2_timeout", CR_TREE, futex2_setup, futex_timeout_check },
+	{ "sleep.futex_requeued", CR_TREE, requeued_setup, requeued_check },
+#ifdef SYS_pselect6
+	{ "sleep.pselect", CR_TREE, pselect_setup, pselect_check },
+#endif
 	{ "sleep.lock_pi", CR_TREE, lock_pi_setup, lock_pi_check },
 	{ "sleep.condition", CR_TREE, cond_setup, cond_check },
 	{ "sleep.nanosleep_remaining", CR_TREE, nanosleep_setup,
