@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/sem.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -247,7 +248,18 @@ static pid_t copier(int from, int to, int other)
 	return pid;
 }
 
-static void stream_drive(struct cr_run *run)
+static int make_pipe(int fds[2])
+{
+	return pipe2(fds, O_CLOEXEC);
+}
+
+/* Its ends are alike: what is written to the second is read from the first. */
+static int make_sockets(int fds[2])
+{
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+}
+
+static void through(struct cr_run *run, int (*make)(int fds[2]))
 {
 	int n = open(run_path(run, "image"), O_RDWR | O_CREAT | O_CLOEXEC,
 		     0600);
@@ -255,30 +267,40 @@ static void stream_drive(struct cr_run *run)
 	pid_t pid;
 	long ret;
 
-	if (!start(run) || n < 0 || pipe2(fds, O_CLOEXEC))
-		return cr_failed(run, "no image or no pipe");
+	if (!start(run) || n < 0 || make(fds))
+		return cr_failed(run, "no image or no stream");
 	pid = copier(fds[0], n, fds[1]);
 	ret = checkpoint(run->root, fds[1],
 			 CHECKPOINT_SUBTREE | CHECKPOINT_KILL, -1);
 	close(fds[0]);
 	close(fds[1]);
 	waitpid(pid, NULL, 0);
-	expect(run, "a checkpoint into a pipe", ret, -1);
+	expect(run, "a checkpoint into a stream", ret, -1);
 	if (!cr_none_left(run))
 		return;
 
-	if (lseek(n, 0, SEEK_SET) || pipe2(fds, O_CLOEXEC))
-		return cr_failed(run, "no second pipe");
+	if (lseek(n, 0, SEEK_SET) || make(fds))
+		return cr_failed(run, "no second stream");
 	pid = copier(n, fds[1], fds[0]);
 	close(fds[1]);
 	run->root = sys_restart(0, fds[0], 0, -1);
 	if (run->root < 0)
-		return cr_failed(run, "restart from a pipe: %s",
+		return cr_failed(run, "restart from a stream: %s",
 				 strerror(errno));
 	close(fds[0]);
 	close(n);
 	waitpid(pid, NULL, 0);
 	cr_check(run, CR_AGAIN);
+}
+
+static void stream_drive(struct cr_run *run)
+{
+	through(run, make_pipe);
+}
+
+static void socket_drive(struct cr_run *run)
+{
+	through(run, make_sockets);
 }
 
 /* One image can be restarted as often as one likes. */
@@ -748,6 +770,7 @@ static const struct cr_scenario scenarios[] = {
 	DRIVEN("unwritable", CR_SUBTREE, unwritable_drive),
 	DRIVEN("nowhere", CR_SUBTREE, nowhere_drive),
 	DRIVEN("stream", CR_SUBTREE, stream_drive),
+	DRIVEN("socket", CR_SUBTREE, socket_drive),
 	DRIVEN("restart_twice", CR_TREE, twice_drive),
 	DRIVEN("again_and_again", CR_TREE, again_drive),
 	DRIVEN("pid_taken", CR_SUBTREE, pid_taken_drive),
