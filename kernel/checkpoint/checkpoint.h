@@ -315,6 +315,8 @@ void checkpoint_image_start(struct checkpoint_image *image);
 
 /* With the identity of a page: it is the same in an earlier duplicate, too. */
 #define CHECKPOINT_SAME_ID	0x4000000000000000ULL
+/* ... of a page in swap, so that it is not taken for a page frame. */
+#define CHECKPOINT_SWAP_ID	0x8000000000000000ULL
 
 /**
  * struct checkpoint_origin - where the pages of a duplicate have been saved

@@ -16,9 +16,6 @@
 #include "../../mm/internal.h"
 #include "checkpoint.h"
 
-/* Names a page in swap, so that it is not taken for a page frame. */
-#define CHECKPOINT_SWAP_ID	BIT_ULL(63)
-
 struct anon_walk {
 	int (*found)(void *arg, unsigned long addr, unsigned long end, u64 id);
 	void *arg;
@@ -93,6 +90,18 @@ static bool is_same_before(struct mm_struct *before, unsigned long addr,
 	return (present ? pte_pfn(old) : softleaf_from_pte(old).val) == val;
 }
 
+/*
+ * A page that others may have is held for whoever is told: as long as it is,
+ * nothing else has the same identity.
+ */
+static int tell_page(struct anon_walk *anon, unsigned long addr, u64 id,
+		     struct page *page)
+{
+	if (id)
+		get_page(page);
+	return anon->found(anon->arg, addr, addr + PAGE_SIZE, id);
+}
+
 static int anon_found(struct anon_walk *anon, struct page *page,
 		      unsigned long addr)
 {
@@ -102,7 +111,7 @@ static int anon_found(struct anon_walk *anon, struct page *page,
 		id |= CHECKPOINT_SAME_ID;
 	else if (anon->skip_zeros && page_is_zero(page))
 		return 0;
-	return anon->found(anon->arg, addr, addr + PAGE_SIZE, id);
+	return tell_page(anon, addr, id, page);
 }
 
 static int anon_pte_entry(pte_t *pte, unsigned long addr, unsigned long next,
@@ -193,9 +202,9 @@ static int anon_hugetlb_entry(pte_t *pte, unsigned long hmask,
 		ret = anon->found(anon->arg, addr, next, 0);
 		goto unlock;
 	}
-	id = page_to_pfn(page) + ((addr & ~hmask) >> PAGE_SHIFT);
-	for (; addr < next && !ret; addr += PAGE_SIZE)
-		ret = anon->found(anon->arg, addr, addr + PAGE_SIZE, id++);
+	page += (addr & ~hmask) >> PAGE_SHIFT;
+	for (; addr < next && !ret; addr += PAGE_SIZE, page++)
+		ret = tell_page(anon, addr, page_to_pfn(page), page);
 unlock:
 	spin_unlock(ptl);
 	return ret;
@@ -229,7 +238,8 @@ static const struct mm_walk_ops anon_walk_ops = {
  * @before: a duplicate that was made earlier, or NULL
  * @found: called with each range of such pages, in order, in atomic context;
  *	the range is one page if @id is not 0, and pages with the same @id are
- *	the same page; CHECKPOINT_SAME_ID is added if @before has it, too
+ *	the same page; CHECKPOINT_SAME_ID is added if @before has it, too. Such
+ *	a page is held for @found, which puts it, unless it is in swap
  * @arg: its first argument
  *
  * Return: 0, what @found returned, or -EOPNOTSUPP for a page that is neither
@@ -248,6 +258,9 @@ int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
 		.skip_zeros = skip_zeros,
 	};
 
+	/* Files that nobody has written to have none, and need no look. */
+	if (!vma->anon_vma)
+		return 0;
 	return walk_page_range_vma(vma, max(from, vma->vm_start), vma->vm_end,
 				   &anon_walk_ops, &anon);
 }

@@ -26,9 +26,11 @@ use crate::sys;
 use crate::sys::file::FileRef;
 use crate::sys::hash::Xxh64;
 use crate::sys::lazy;
+use crate::sys::mm::Found;
 use crate::sys::mm::Mm;
 use crate::sys::mm::Walk;
 use crate::sys::mm::SAME_ID;
+use crate::sys::page::Frame;
 use crate::sys::page::Pinned;
 use crate::sys::page::SHIFT;
 use crate::sys::stream::InStream;
@@ -53,7 +55,7 @@ const SMALL: u64 = 128;
 const COPIES: u64 = 16 * 1024;
 
 /// How many ranges one walk of the page tables can find: as many as fit into a page.
-const RANGES: usize = 170;
+const RANGES: usize = 128;
 
 /// Where the image has the content of pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,8 @@ enum Content {
     Data,
     /// At the same addresses of an address space that stands before, by its index.
     Shared(u32),
+    /// As it seems; for [`verify`].
+    MaybeShared(u32),
     /// At the same addresses of an address space of the parent image, by its number.
     Parent(u32),
 }
@@ -455,7 +459,7 @@ impl Pages {
     /// been done.
     pub(crate) fn find(&mut self, log: &Log) -> Result {
         let several = self.address_spaces().nth(1).is_some();
-        let mut known = RBTree::<u64, (u32, u64)>::new();
+        let mut known = RBTree::<u64, Known>::new();
 
         for index in 0..self.entries.len() {
             let (before, rest) = self.entries.split_at_mut(index);
@@ -476,13 +480,12 @@ impl Pages {
                     before: entry.before.as_ref().map(|(before, _)| before),
                 };
 
-                find_in(mm, what, range.start, range.end, |start, end, id| {
-                    let mut run = Run::of_bytes(start, end)?;
-                    let same = id & SAME_ID != 0;
-                    let id = id & !SAME_ID;
+                find_in(mm, what, range.start, range.end, |found| {
+                    let mut run = Run::of_bytes(found.start, found.end)?;
+                    let same = found.id & SAME_ID != 0;
 
-                    if id != 0 && several {
-                        run.content = seen(&mut known, id, index, run.start)?;
+                    if found.id != 0 && several {
+                        run.content = seen(&mut known, found, index, run.start)?;
                     }
                     if let (true, Content::Data, Some((_, origin))) =
                         (same, run.content, &entry.before)
@@ -539,6 +542,7 @@ impl Pages {
                         (format::RUN_SHARED, u64::from(owner.number.0))
                     }
                     Content::Parent(number) => (format::RUN_PARENT, u64::from(number)),
+                    Content::MaybeShared(_) => return Err(EINVAL.into()),
                 };
 
                 map.push(
@@ -575,64 +579,76 @@ pub(super) fn find_in(
     what: Walk<'_>,
     start: u64,
     end: u64,
-    mut found: impl FnMut(u64, u64, u64) -> Result,
+    mut found: impl FnMut(Found) -> Result,
 ) -> Result {
-    let mut ranges = KVec::<(u64, u64, u64)>::with_capacity(RANGES, GFP_KERNEL)?;
+    let mut ranges = KVec::<Found>::with_capacity(RANGES, GFP_KERNEL)?;
     let mut from = start;
 
     loop {
-        let walked = mm.read_lock()?.walk(what, from, |start, end, id| {
+        let walked = mm.read_lock()?.walk(what, from, |next| {
             if let Some(last) = ranges.last_mut() {
-                if last.1 == start && last.2 == 0 && id == 0 {
-                    last.1 = end;
+                if last.end == next.start && last.id == 0 && next.id == 0 {
+                    last.end = next.end;
                     return Ok(());
                 }
             }
             // The buffer is full: it is emptied, and the walk goes on from here.
-            ranges
-                .push_within_capacity((start, end, id))
-                .map_err(|_| EAGAIN)
+            ranges.push_within_capacity(next).map_err(|_| EAGAIN)
         });
 
-        for &(start, end, id) in &ranges {
-            found(start, end, id)?;
+        from = ranges.last().map_or(end, |last| last.end);
+        for range in ranges.drain_all() {
+            found(range)?;
         }
         match walked {
-            Err(error) if error == EAGAIN => {
-                from = ranges.last().map_or(end, |last| last.1);
-                ranges.clear();
-            }
+            Err(error) if error == EAGAIN => (),
             walked => return Ok(walked?),
         }
     }
 }
 
-/// Whether a page with this identity was found before, at the same address of another address
-/// space; if not, it is remembered.
-fn seen(known: &mut RBTree<u64, (u32, u64)>, id: u64, index: usize, page: u64) -> Result<Content> {
-    if let Some(&(owner, at)) = known.get(&id) {
-        return Ok(if at == page && owner as usize != index {
-            Content::Shared(owner)
-        } else {
+/// Where a page was found first.
+struct Known {
+    /// The address space.
+    index: u32,
+    /// The number of the page there.
+    page: u64,
+    /// Keeps its identity from getting to another one, which swap does not.
+    frame: Option<Frame>,
+}
+
+/// Whether a page was found before, at the same address of another address space; if not, it is
+/// remembered.
+fn seen(known: &mut RBTree<u64, Known>, found: Found, index: usize, page: u64) -> Result<Content> {
+    let id = found.id & !SAME_ID;
+
+    if let Some(first) = known.get(&id) {
+        return Ok(if first.page != page || first.index as usize == index {
             Content::Data
+        } else if first.frame.is_some() {
+            Content::Shared(first.index)
+        } else {
+            Content::MaybeShared(first.index)
         });
     }
-    known.try_create_and_insert(
-        id,
-        (u32::try_from(index).map_err(|_| EOVERFLOW)?, page),
-        GFP_KERNEL,
-    )?;
+    let first = Known {
+        index: u32::try_from(index).map_err(|_| EOVERFLOW)?,
+        page,
+        frame: found.frame,
+    };
+
+    known.try_create_and_insert(id, first, GFP_KERNEL)?;
     Ok(Content::Data)
 }
 
-/// Looks whether pages that seem to be shared are: one that was moved meanwhile may have left its
-/// identity to another. While both are held, none is moved; and what is shared then stays so,
+/// Looks whether pages in swap that seem to be shared are: one that was brought in meanwhile may have
+/// left its identity to another. While both are held, none is moved; and what is shared then stays so,
 /// since nobody writes to either address space.
 fn verify(mm: &Mm, before: &[Entry], runs: &[Run]) -> Result<KVVec<Run>> {
     let mut verified = KVVec::with_capacity(runs.len(), GFP_KERNEL)?;
 
     for run in runs {
-        let Content::Shared(index) = run.content else {
+        let Content::MaybeShared(index) = run.content else {
             push_run(&mut verified, *run)?;
             continue;
         };
@@ -652,7 +668,7 @@ fn verify(mm: &Mm, before: &[Entry], runs: &[Run]) -> Result<KVVec<Run>> {
 
             for page in 0..both {
                 let content = if ours.is_same(&theirs, page) {
-                    run.content
+                    Content::Shared(index)
                 } else {
                     Content::Data
                 };

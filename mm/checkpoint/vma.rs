@@ -28,6 +28,7 @@ use crate::save::Saver;
 use crate::sys;
 use crate::sys::mm::bits;
 use crate::sys::mm::Advice;
+use crate::sys::mm::Found;
 use crate::sys::mm::Mm;
 use crate::sys::mm::VmaInfo;
 use crate::sys::mm::Walk;
@@ -161,13 +162,15 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
             policies.push(*policy, GFP_KERNEL)?;
         }
         if vma.flags & bits::MAYBE_GUARD != 0 {
-            pages::find_in(mm, Walk::Guards, vma.start, vma.end, |start, end, _| {
+            pages::find_in(mm, Walk::Guards, vma.start, vma.end, |found| {
                 if vma.flags & bits::LOCKED != 0 {
                     return Err(saver.refuse(fmt!(
                         "mapping at {:#x}: has guard regions in locked memory",
                         vma.start
                     )));
                 }
+                let Found { start, end, .. } = found;
+
                 Ok(guards.push(format::Range { start, end }, GFP_KERNEL)?)
             })?;
         }

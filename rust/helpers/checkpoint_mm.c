@@ -524,6 +524,11 @@ __rust_helper int rust_helper_checkpoint_map_vdso(unsigned long addr,
 	return arch_checkpoint_map_vdso(addr, arch);
 }
 
+__rust_helper void rust_helper_checkpoint_put_frame(u64 pfn)
+{
+	put_page(pfn_to_page(pfn));
+}
+
 __rust_helper void rust_helper_checkpoint_put_page(struct page *page)
 {
 	put_page(page);

@@ -9,6 +9,7 @@ use super::file;
 use super::file::FileRef;
 use super::freeze::Frozen;
 use super::mempolicy::Policy;
+use super::page::Frame;
 use super::page::Hold;
 use super::page::Pinned;
 use super::user_ns::NewUserNs;
@@ -382,6 +383,9 @@ impl Mm {
 /// Added to the identity of a page that [`Walk::Anon::before`] has, too.
 pub(crate) const SAME_ID: u64 = bindings::CHECKPOINT_SAME_ID as u64;
 
+/// Part of the identity of a page that is in swap.
+const SWAP_ID: u64 = bindings::CHECKPOINT_SWAP_ID as u64;
+
 /// Which pages of a mapping to look for.
 #[derive(Clone, Copy)]
 pub(crate) enum Walk<'a> {
@@ -394,6 +398,20 @@ pub(crate) enum Walk<'a> {
     },
     /// Guard regions.
     Guards,
+}
+
+/// A range of pages that [`MmReadGuard::walk`] has found.
+pub(crate) struct Found {
+    /// The first address.
+    pub(crate) start: u64,
+    /// The first address behind.
+    pub(crate) end: u64,
+    /// 0 for pages that nobody else has; else it is the same for two pages that are one, as long as
+    /// `frame` holds it, or the page stays in swap. [`SAME_ID`] is added if an earlier duplicate has
+    /// it as well.
+    pub(crate) id: u64,
+    /// The page, if others may have it too and it is not in swap.
+    pub(crate) frame: Option<Frame>,
 }
 
 /// An address space whose mappings do not change.
@@ -449,21 +467,20 @@ impl MmReadGuard<'_> {
         }
     }
 
-    /// Calls `found` with every range of pages of a sort (first address, first address behind) in
-    /// the mapping at `address`, if there is one, from there on. The third argument is 0 for pages that nobody else
-    /// has mapped; else it is the same for two pages that are one, until one of them is moved. It
-    /// is called in atomic context. `EOPNOTSUPP`: there is a page that is neither present, nor
-    /// swapped out, nor a guard.
+    /// Calls `found` with every range of pages of a sort in the mapping at `address`, if there is one,
+    /// from there on. It is called in atomic context. `EOPNOTSUPP`: there is a page that is neither
+    /// present, nor swapped out, nor a guard.
     pub(crate) fn walk<F>(&self, what: Walk<'_>, address: u64, mut found: F) -> Result
     where
-        F: FnMut(u64, u64, u64) -> Result,
+        F: FnMut(Found) -> Result,
     {
         /// Calls the closure that `arg` points to.
         ///
         /// # Safety
         ///
-        /// `arg` must point to an `F` that nobody else uses.
-        unsafe extern "C" fn call<F: FnMut(u64, u64, u64) -> Result>(
+        /// `arg` must point to an `F` that nobody else uses. A page that has an identity, and is not
+        /// in swap, is held for us.
+        unsafe extern "C" fn call<F: FnMut(Found) -> Result>(
             arg: *mut c_void,
             start: usize,
             end: usize,
@@ -471,8 +488,20 @@ impl MmReadGuard<'_> {
         ) -> i32 {
             // SAFETY: By the safety requirement.
             let found = unsafe { &mut *arg.cast::<F>() };
+            let frame = if id & SWAP_ID == 0 {
+                // SAFETY: By the safety requirement, the identity is its number.
+                unsafe { Frame::new(id & !SAME_ID) }
+            } else {
+                None
+            };
 
-            found(start as u64, end as u64, id).map_or_else(|error| error.to_errno(), |()| 0)
+            found(Found {
+                start: start as u64,
+                end: end as u64,
+                id,
+                frame,
+            })
+            .map_or_else(|error| error.to_errno(), |()| 0)
         }
         let vma = self.next(address);
 

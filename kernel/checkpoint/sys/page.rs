@@ -5,6 +5,7 @@
 //! C functions: `get_user_pages_remote()`, `iov_iter_bvec()`
 
 use core::marker::PhantomData;
+use core::num::NonZeroU64;
 use kernel::bindings;
 use kernel::prelude::*;
 
@@ -19,6 +20,32 @@ pub(crate) fn is_aligned(bytes: u64) -> bool {
     const MASK: u64 = SIZE as u64 - 1;
 
     bytes & MASK == 0
+}
+
+/// A page that is held, and so stays the one that has its number.
+///
+/// # Invariants
+///
+/// Owns a reference to the page with that number.
+pub(crate) struct Frame(NonZeroU64);
+
+impl Frame {
+    /// Takes over a page that is held, by its number.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own a reference to that page, and gives it up.
+    pub(super) unsafe fn new(number: u64) -> Option<Self> {
+        // INVARIANT: By the safety requirements.
+        NonZeroU64::new(number).map(Self)
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::checkpoint_put_frame(self.0.get()) };
+    }
 }
 
 /// How a page is let go again.

@@ -41,12 +41,12 @@ static void work(void (*fn)(int worker))
 
 static void progress_check(enum cr_phase phase)
 {
-	int was[WORKERS], i, n;
+	int patience = 3000 * cr_slowness(), was[WORKERS], i, n;
 
 	for (i = 0; i < workers; i++)
 		was[i] = cr_get(&progress[i]);
 	for (i = 0; i < workers; i++) {
-		for (n = 0; n < 3000 && cr_get(&progress[i]) < was[i] + 3; n++)
+		for (n = 0; n < patience && cr_get(&progress[i]) < was[i] + 3; n++)
 			cr_msleep(3);
 		if (cr_get(&progress[i]) < was[i] + 3)
 			cr_note(__FILE__, __LINE__, "worker %d stands still", i);

@@ -212,7 +212,7 @@ static void altstack_check(enum cr_phase phase)
 
 /* A stack that is given up while a handler runs on it, and is back then */
 #ifndef SS_AUTODISARM
-#define SS_AUTODISARM	((int)0x80000000)
+#define SS_AUTODISARM	0x80000000
 #endif
 
 static int flags_inside;
@@ -246,11 +246,11 @@ static void autodisarm_check(enum cr_phase phase)
 
 	CHECK_EQ(sigaltstack(NULL, &ss), 0);
 	CHECK_EQ((uintptr_t)ss.ss_sp, (uintptr_t)alt);
-	CHECK_EQ(ss.ss_flags, SS_AUTODISARM);
+	CHECK_EQ((unsigned int)ss.ss_flags, SS_AUTODISARM);
 	CHECK_EQ(raise(SIGUSR1), 0);
 	CHECK_EQ(flags_inside, SS_DISABLE);
 	CHECK_EQ(sigaltstack(NULL, &ss), 0);
-	CHECK_EQ(ss.ss_flags, SS_AUTODISARM);
+	CHECK_EQ((unsigned int)ss.ss_flags, SS_AUTODISARM);
 }
 
 /*
