@@ -387,6 +387,14 @@ __rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *tas
 
 	if (READ_ONCE(task->atomic_flags) & ~known)
 		return "has attributes of prctl(2) set that are not supported";
+#ifdef CONFIG_IO_URING
+	if (task->io_uring_restrict)
+		return "may not do all that io_uring(7) can (IORING_REGISTER_RESTRICTIONS)";
+#endif
+#ifdef CONFIG_USER_EVENTS
+	if (task->user_event_mm)
+		return "has events of its own for tracing (user_events)";
+#endif
 #ifdef CONFIG_SCHED_CORE
 	if (task->core_cookie)
 		return "has a cookie of core scheduling (PR_SCHED_CORE)";

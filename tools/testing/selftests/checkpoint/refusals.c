@@ -76,6 +76,31 @@ static void io_uring_setup(void)
 	need_fd("io_uring");
 }
 
+/* What this task and those that it makes may do with it: nothing any more */
+static int limit_io_uring(void)
+{
+	struct {
+		uint16_t flags, count;
+		uint32_t reserved[3];
+	} none = { };
+
+	return syscall(SYS_io_uring_register, -1, IORING_REGISTER_RESTRICTIONS,
+		       &none, 1);
+}
+
+static void io_uring_limits_setup(void)
+{
+	if (limit_io_uring())
+		cr_skip("no limits of io_uring for tasks");
+}
+
+static void io_uring_limits_check(enum cr_phase phase)
+{
+	/* Not even that is allowed any more. */
+	CHECK_EQ(limit_io_uring(), -1);
+	CHECK_EQ(errno, EACCES);
+}
+
 static void perf_setup(void)
 {
 	struct perf_event_attr attr = {
@@ -561,6 +586,8 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("inotify", inotify_setup, inotify_check, "inotify"),
 	REFUSED("fanotify", fanotify_setup, fd_check, "fanotify"),
 	REFUSED("io_uring", io_uring_setup, fd_check, "io_uring"),
+	REFUSED("io_uring_limits", io_uring_limits_setup, io_uring_limits_check,
+		"IORING_REGISTER_RESTRICTIONS"),
 	REFUSED("perf_event", perf_setup, fd_check, "perf"),
 	REFUSED("userfaultfd", userfaultfd_setup, fd_check, "userfault"),
 	REFUSED("proc_file", proc_setup, fd_check, "/maps"),
