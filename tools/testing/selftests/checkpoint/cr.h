@@ -94,6 +94,7 @@ struct cr_scenario {
 
 	/* In the driver: replaces the whole course of the test. */
 	void (*drive)(struct cr_run *run);
+	unsigned int kind;	/* of records, for those that need one */
 
 	/*
 	 * Whether the tree changes files while it is not checked, so that an

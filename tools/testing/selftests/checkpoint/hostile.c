@@ -740,7 +740,7 @@ static void resealed(struct cr_run *run, const char *what,
 }
 
 /* Each field of the records of a kind. */
-static void kind_drive(struct cr_run *run, uint16_t kind)
+static void each_field(struct cr_run *run, uint16_t kind)
 {
 	size_t at, start, found = 0;
 
@@ -763,6 +763,11 @@ static void kind_drive(struct cr_run *run, uint16_t kind)
 	if (!found)
 		cr_failed(run, "no record of kind %#x", kind);
 	finish(run);
+}
+
+static void kind_drive(struct cr_run *run)
+{
+	each_field(run, run->scenario->kind);
 }
 
 /*
@@ -817,28 +822,6 @@ static void state_drive(struct cr_run *run)
 	first_of_each(run, kinds, ARRAY_SIZE(kinds));
 }
 
-static void host_name_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x10);
-}
-
-#ifdef __x86_64__
-static void ports_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x37);
-}
-
-static void segments_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x49);
-}
-#endif
-
-static void timers_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x2c);
-}
-
 /* The files behind huge pages, and what is reserved for them. */
 static void huge_setup(void)
 {
@@ -868,7 +851,7 @@ static void huge_drive(struct cr_run *run, uint16_t kind)
 			dprintf(pool, "%ld\n", atol(had) + 4);
 		close(pool);
 	}
-	kind_drive(run, kind);
+	each_field(run, kind);
 	pool = open(path, O_WRONLY | O_CLOEXEC);
 	if (pool >= 0) {
 		dprintf(pool, "%ld\n", atol(had));
@@ -912,19 +895,9 @@ static void task_policy_setup(void)
 		cr_skip("no NUMA policies");
 }
 
-static void task_policy_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x2d);
-}
-
-static void policy_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x45);
-}
-
 static void cgroup_drive(struct cr_run *run)
 {
-	kind_drive(run, 0x38);
+	kind_drive(run);
 	rmdir("/sys/fs/cgroup/cr.hostile");
 }
 
@@ -942,56 +915,6 @@ static void locks_setup(void)
 	NEED(fd >= 0 && !flock(fd, LOCK_SH));
 	NEED(mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
 	close(fd);
-}
-
-static void locks_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x76);
-}
-
-static void traced_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x28);
-}
-
-static void registers_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x24);
-}
-
-static void pids_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x39);
-}
-
-static void pid_namespaces_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x12);
-}
-
-static void namespaces_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x13);
-}
-
-static void user_namespaces_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x19);
-}
-
-static void aio_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x4a);
-}
-
-static void user_creds_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x20);
-}
-
-static void clocks_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x14);
 }
 
 static void zeros_drive(struct cr_run *run)
@@ -1102,26 +1025,6 @@ static void sharing_setup(void)
 {
 	cr_fork(share_in_child, NULL);
 	cr_msleep(50);
-}
-
-static void tasks_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x23);
-}
-
-static void attributes_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x34);
-}
-
-static void usage_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x29);
-}
-
-static void process_usage_drive(struct cr_run *run)
-{
-	kind_drive(run, 0x2a);
 }
 
 static void bytes_0_drive(struct cr_run *run)
@@ -1274,53 +1177,55 @@ static const struct cr_scenario scenarios[] = {
 	{ "hostile.state", CR_SUBTREE, state_setup, alone_check,
 	  .drive = state_drive },
 	{ "hostile.host_name", CR_CONTAINER, alone_setup, alone_check,
-	  .drive = host_name_drive },
-	HOSTILE("usage", usage_drive),
-	HOSTILE("usage_of_process", process_usage_drive),
+	  .drive = kind_drive, .kind = 0x10 },
+	{ "hostile.usage", CR_SUBTREE, alone_setup, alone_check,
+	  .drive = kind_drive, .kind = 0x29 },
+	{ "hostile.usage_of_process", CR_SUBTREE, alone_setup, alone_check,
+	  .drive = kind_drive, .kind = 0x2a },
 	{ "hostile.timers", CR_SUBTREE, timers_setup, alone_check,
-	  .drive = timers_drive },
+	  .drive = kind_drive, .kind = 0x2c },
 	{ "hostile.huge_file", CR_SUBTREE, huge_setup, alone_check,
 	  .drive = huge_file_drive },
 	{ "hostile.huge_reserve", CR_SUBTREE, huge_setup, alone_check,
 	  .drive = huge_reserve_drive },
 	{ "hostile.policy", CR_SUBTREE, policy_setup, alone_check,
-	  .drive = policy_drive },
+	  .drive = kind_drive, .kind = 0x45 },
 	{ "hostile.task_policy", CR_SUBTREE, task_policy_setup, alone_check,
-	  .drive = task_policy_drive },
+	  .drive = kind_drive, .kind = 0x2d },
 	{ "hostile.locks", CR_SUBTREE, locks_setup, alone_check,
-	  .drive = locks_drive },
+	  .drive = kind_drive, .kind = 0x76 },
 	{ "hostile.traced", CR_SUBTREE, traced_setup, traced_check,
-	  .drive = traced_drive },
+	  .drive = kind_drive, .kind = 0x28 },
 	{ "hostile.sharing", CR_SUBTREE, sharing_setup, alone_check,
-	  .drive = tasks_drive },
+	  .drive = kind_drive, .kind = 0x23 },
 	{ "hostile.login", CR_SUBTREE, login_setup, alone_check,
-	  .drive = tasks_drive },
+	  .drive = kind_drive, .kind = 0x23 },
 	{ "hostile.registers", CR_SUBTREE, alone_setup, alone_check,
-	  .drive = registers_drive },
+	  .drive = kind_drive, .kind = 0x24 },
 	{ "hostile.shared_attributes", CR_SUBTREE, sharing_setup, alone_check,
-	  .drive = attributes_drive },
+	  .drive = kind_drive, .kind = 0x34 },
 #ifdef __x86_64__
 	{ "hostile.ports", CR_SUBTREE, ports_setup, alone_check,
-	  .drive = ports_drive },
+	  .drive = kind_drive, .kind = 0x37 },
 	{ "hostile.segments", CR_SUBTREE, segments_setup, alone_check,
-	  .drive = segments_drive },
+	  .drive = kind_drive, .kind = 0x49 },
 #endif
 	{ "hostile.cgroup", CR_SUBTREE, cgroup_setup, alone_check,
-	  .drive = cgroup_drive },
+	  .drive = cgroup_drive, .kind = 0x38 },
 	{ "hostile.pids", CR_SUBTREE, nested_setup, alone_check,
-	  .drive = pids_drive },
+	  .drive = kind_drive, .kind = 0x39 },
 	{ "hostile.pid_namespaces", CR_CONTAINER, nested_setup, alone_check,
-	  .drive = pid_namespaces_drive },
+	  .drive = kind_drive, .kind = 0x12 },
 	{ "hostile.namespaces", CR_CONTAINER, nested_setup, alone_check,
-	  .drive = namespaces_drive },
+	  .drive = kind_drive, .kind = 0x13 },
 	{ "hostile.user_namespaces", CR_SUBTREE, users_setup, alone_check,
-	  .drive = user_namespaces_drive },
+	  .drive = kind_drive, .kind = 0x19 },
 	{ "hostile.user_creds", CR_SUBTREE, users_setup, alone_check,
-	  .drive = user_creds_drive },
+	  .drive = kind_drive, .kind = 0x20 },
 	{ "hostile.aio", CR_SUBTREE, aio_setup, alone_check,
-	  .drive = aio_drive },
+	  .drive = kind_drive, .kind = 0x4a },
 	{ "hostile.clocks", CR_CONTAINER, alone_setup, alone_check,
-	  .drive = clocks_drive },
+	  .drive = kind_drive, .kind = 0x14 },
 	{ "hostile.sysv", CR_CONTAINER, sysv_setup, sysv_check,
 	  .drive = sysv_drive },
 };

@@ -110,6 +110,16 @@ static void check_asleep(void)
 	CHECK_EQ(cr_get(&b->rounds), rounds_seen);
 }
 
+/* A signal with a handler ends the call. */
+static void check_interrupted(void)
+{
+	check_asleep();
+	cr_set(&b->handled, 0);
+	CHECK_EQ(kill(child, SIGUSR1), 0);
+	check_woken(-1, EINTR);
+	CHECK_EQ(b->handled, 1);
+}
+
 static void rearmed(void)
 {
 	cr_await_blocked(&b->task, sleeps_in);
@@ -164,11 +174,7 @@ static void read_eintr_setup(void)
 
 static void read_eintr_check(enum cr_phase phase)
 {
-	check_asleep();
-	cr_set(&b->handled, 0);
-	CHECK_EQ(kill(child, SIGUSR1), 0);
-	check_woken(-1, EINTR);
-	CHECK_EQ(b->handled, 1);
+	check_interrupted();
 	rearmed();
 }
 
@@ -351,11 +357,7 @@ static void ppoll_setup(void)
 
 static void ppoll_check(enum cr_phase phase)
 {
-	check_asleep();
-	cr_set(&b->handled, 0);
-	CHECK_EQ(kill(child, SIGUSR1), 0);
-	check_woken(-1, EINTR);
-	CHECK_EQ(b->handled, 1);
+	check_interrupted();
 	CHECK_EQ(b->word, 1);
 	check_remaining();
 	rearmed();
@@ -429,11 +431,7 @@ static void pselect_setup(void)
 
 static void pselect_check(enum cr_phase phase)
 {
-	check_asleep();
-	cr_set(&b->handled, 0);
-	CHECK_EQ(kill(child, SIGUSR1), 0);
-	check_woken(-1, EINTR);
-	CHECK_EQ(b->handled, 1);
+	check_interrupted();
 	CHECK_EQ(b->word, 1);
 	rearmed();
 }
@@ -1007,11 +1005,7 @@ static void pause_setup(void)
 
 static void pause_check(enum cr_phase phase)
 {
-	check_asleep();
-	cr_set(&b->handled, 0);
-	CHECK_EQ(kill(child, SIGUSR1), 0);
-	check_woken(-1, EINTR);
-	CHECK_EQ(b->handled, 1);
+	check_interrupted();
 	rearmed();
 }
 #endif
