@@ -253,7 +253,7 @@ fn reason(what: Call, errno: Errno) -> String {
             "this kernel has no checkpoint/restart: needs CONFIG_CHECKPOINT".into()
         }
         (Call::Container(pid) | Call::Subtree(pid) | Call::Thaw(pid), Errno::SRCH) => {
-            format!("there is no process {pid}")
+            format!("no process {pid} runs")
         }
         (Call::Container(_) | Call::Subtree(_), Errno::OPNOTSUPP) => {
             "it uses something that could not be brought back exactly".into()
