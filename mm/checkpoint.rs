@@ -45,7 +45,6 @@ use crate::sys::mm::Mm;
 use crate::sys::mm::AUXV_WORDS;
 use crate::sys::user_ns::UserNs;
 use crate::task::user_ns;
-use crate::tree;
 use kernel::bindings;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -175,9 +174,7 @@ pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen) -> Result<ObjRef> {
     crate::arch::save_mm(saver, &mm, number)?;
     let ranges = vma::save_all(saver, &mm, number)?;
 
-    let who = tree::describe(&task.task())?;
-
-    saver.pages.add_mm(number, mm, ranges, who)
+    saver.pages.add_mm(number, mm, ranges, task.task())
 }
 
 /// Checks the record.

@@ -85,7 +85,7 @@ pub(crate) fn check_sharing(saver: &mut Saver<'_>, tree: &Tree) -> Result {
         };
 
         if ipc::undo_list(task).is_some_and(|list| saver.undo_lists.count(list.key) != list.users) {
-            saver.set_who(&task.task())?;
+            saver.set_who(task.task());
             return Err(saver.refuse(fmt!(
                 "shares its adjustments of semaphores with a process outside of the tree \
                  (CLONE_SYSVSEM)"

@@ -284,15 +284,14 @@ struct checkpoint_unnamed {
 };
 
 /* kernel/checkpoint/pages.c */
+typedef int (*checkpoint_found_t)(void *arg, unsigned long addr,
+				  unsigned long end, u64 id, u64 held);
+
 int checkpoint_walk_anon(struct vm_area_struct *vma, unsigned long from,
-			 bool skip_zeros, struct mm_struct *before,
-			 int (*found)(void *arg, unsigned long addr,
-				      unsigned long end, u64 id),
-			 void *arg);
+			 bool skip_zeros, bool hold, struct mm_struct *before,
+			 checkpoint_found_t found, void *arg);
 int checkpoint_walk_guards(struct vm_area_struct *vma, unsigned long from,
-			   int (*found)(void *arg, unsigned long addr,
-					unsigned long end, u64 id),
-			   void *arg);
+			   checkpoint_found_t found, void *arg);
 struct mm_struct *checkpoint_dup_mm(struct mm_struct *mm);
 int checkpoint_share_pages(struct mm_struct *dst_mm, struct mm_struct *src_mm,
 			   unsigned long start, unsigned long *end);

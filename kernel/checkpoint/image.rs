@@ -33,6 +33,14 @@ impl Writer {
         }
     }
 
+    /// Nothing yet, with room for so many bytes if there is memory for them.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self {
+            bytes: Bytes::with_capacity(bytes, GFP_KERNEL | __GFP_NOWARN).unwrap_or_default(),
+            objects: 0,
+        }
+    }
+
     /// How many objects have a number.
     pub(crate) fn objects(&self) -> u32 {
         self.objects
@@ -270,7 +278,7 @@ pub(crate) fn split<T: FromBytes + Copy>(tail: &[u8], count: u32) -> Result<(KVV
         .and_then(|count| count.checked_mul(size_of::<T>()))
         .ok_or(EINVAL)?;
     let (head, rest) = tail.split_at_checked(bytes).ok_or(EINVAL)?;
-    let mut values = KVVec::new();
+    let mut values = KVVec::with_capacity(count as usize, GFP_KERNEL)?;
 
     for chunk in head.chunks_exact(size_of::<T>()) {
         values.push(T::read_from_bytes(chunk).map_err(|_| EINVAL)?, GFP_KERNEL)?;

@@ -118,11 +118,18 @@ pub(crate) struct Saver<'a> {
     /// Memory whose pages are to be written.
     pub(crate) pages: mm::Pages,
     /// The task that is being saved, for the log.
-    who: CString,
+    who: TaskRef,
 }
 
 /// The name of something, for the log.
 pub(crate) struct Name(Option<CString>);
+
+impl Name {
+    /// The name of a task, if there is one.
+    pub(crate) fn of_task(task: Option<&TaskRef>) -> Self {
+        Self(task.and_then(|task| tree::describe(task).ok()))
+    }
+}
 
 impl core::ops::Deref for Name {
     type Target = CStr;
@@ -136,7 +143,9 @@ impl Saver<'_> {
     /// Writes why the state cannot be saved, and gives the error.
     #[track_caller]
     pub(crate) fn refuse(&self, args: fmt::Arguments<'_>) -> Error {
-        self.log.error(EOPNOTSUPP, fmt!("{}: {args}", &*self.who))
+        let who = Name::of_task(Some(&self.who));
+
+        self.log.error(EOPNOTSUPP, fmt!("{}: {args}", &*who))
     }
 
     /// Refuses the id of a user or of a group that means nothing to the caller.
@@ -151,9 +160,8 @@ impl Saver<'_> {
     }
 
     /// Names the task that is saved next.
-    pub(crate) fn set_who(&mut self, task: &TaskRef) -> Result {
-        self.who = tree::describe(task)?;
-        Ok(())
+    pub(crate) fn set_who(&mut self, task: TaskRef) {
+        self.who = task;
     }
 
     /// The time since the tree was frozen, in ns: timers of the kernel go on meanwhile.
@@ -181,7 +189,7 @@ impl Saver<'_> {
                 errno,
                 fmt!(
                     "{}: a file that it uses cannot be reached from the root directory",
-                    &*self.who
+                    &*Name::of_task(Some(&self.who))
                 ),
             )
         })
@@ -442,7 +450,7 @@ fn collect(
     let mut saver = Saver {
         log,
         tree,
-        out: Writer::new(),
+        out: Writer::with_room(metadata_room(tree)),
         objects: ObjectTable::new(),
         root: Path::current_root(),
         ns: PidNs::of(root)?,
@@ -464,7 +472,7 @@ fn collect(
         signalfds: KVVec::new(),
         locked: RBTree::new(),
         pages: mm::Pages::new(),
-        who: tree::describe(root)?,
+        who: root.clone(),
     };
 
     if mode == header::MODE_SELF && tree.tasks().len() != 1 {
@@ -492,6 +500,19 @@ fn collect(
         pages: saver.pages,
         tasks,
         shares_memory,
+    })
+}
+
+/// About how many bytes of metadata the tasks of a tree have.
+fn metadata_room(tree: &Tree) -> usize {
+    const LEADER: usize = 6 << 10;
+    const THREAD: usize = 1 << 10;
+
+    tree.tasks().iter().fold(0, |bytes: usize, member| {
+        let task = member.task();
+        let is_leader = task.pid() == task.tgid();
+
+        bytes.saturating_add(if is_leader { LEADER } else { THREAD })
     })
 }
 

@@ -65,7 +65,7 @@ use kernel::prelude::*;
 /// Saves every task of the tree, and all that they refer to. Gives how many there are.
 pub(crate) fn save_all(saver: &mut Saver<'_>, tree: &Tree) -> Result<u32> {
     for (member, next) in tree.tasks().iter().zip(1usize..) {
-        saver.set_who(&member.task())?;
+        saver.set_who(member.task());
         match member {
             Member::Live(task) => save(saver, task, tree)?,
             Member::Zombie(task) => {

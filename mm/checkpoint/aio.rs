@@ -68,7 +68,7 @@ pub(crate) fn settle(saver: &mut Saver<'_>, tree: &Tree) -> Result {
 
         while aio::is_busy(&mm) {
             if waited >= PATIENCE {
-                saver.set_who(&member.task())?;
+                saver.set_who(member.task());
                 return Err(saver.refuse(fmt!(
                     "has asynchronous I/O under way that does not end (io_submit(2))"
                 )));

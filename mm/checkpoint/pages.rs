@@ -22,6 +22,7 @@ use crate::image::RawRecord;
 use crate::image::Writer;
 use crate::log::Log;
 use crate::plan::KindOf;
+use crate::save::Name;
 use crate::sys;
 use crate::sys::file::FileRef;
 use crate::sys::hash::Xxh64;
@@ -30,18 +31,19 @@ use crate::sys::mm::Found;
 use crate::sys::mm::Mm;
 use crate::sys::mm::Walk;
 use crate::sys::mm::SAME_ID;
+use crate::sys::page::Copies;
 use crate::sys::page::Frame;
 use crate::sys::page::Pinned;
 use crate::sys::page::SHIFT;
 use crate::sys::stream::InStream;
 use crate::sys::stream::OutStream;
+use crate::sys::task::TaskRef;
 use crate::sys::track;
 use crate::sys::track::Origin;
 use crate::sys::track::Outline;
 use crate::sys::unnamed;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
-use kernel::str::CString;
 use kernel::sync::Arc;
 
 /// How many pages are moved at once.
@@ -155,7 +157,7 @@ impl Owner {
             Owner::NewMm(mm) => mm.hold(address, max, write)?,
             Owner::Shmem(file) => sys::mm::shmem::pages(file, start, max, write)?,
             Owner::File(file) => unnamed::pages(file, start, max)?,
-            Owner::NewFile(_) => unnamed::new_pages(max)?,
+            Owner::NewFile(_) => Pinned::new_pages(max)?,
         })
     }
 
@@ -213,8 +215,8 @@ struct Entry {
     /// Where pages are looked for, if that has not been done yet.
     ranges: KVVec<Range>,
     runs: KVVec<Run>,
-    /// Whose it is, for the log.
-    who: CString,
+    /// A task that has the address space, for the log.
+    who: Option<TaskRef>,
     /// The address space itself, if the owner is a duplicate of it.
     original: Option<Outline>,
     /// How it was when the parent image was written, and where that has its pages.
@@ -231,13 +233,13 @@ impl Entry {
         }
     }
 
-    fn data_pages(&self) -> impl Iterator<Item = &Run> {
-        self.runs.iter().filter(|run| run.content == Content::Data)
+    /// What the log calls it.
+    fn name(&self) -> Name {
+        Name::of_task(self.who.as_ref())
     }
 
-    fn count(&self) -> u64 {
-        self.data_pages()
-            .fold(0, |count, run| count.saturating_add(u64::from(run.pages)))
+    fn data_pages(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.content == Content::Data)
     }
 }
 
@@ -289,7 +291,7 @@ impl Pages {
             owner,
             ranges: KVVec::new(),
             runs,
-            who: CString::try_from_fmt(fmt!("object {}", number.0))?,
+            who: None,
             original: None,
             before: None,
             copies: None,
@@ -305,14 +307,14 @@ impl Pages {
         number: ObjRef,
         mm: Mm,
         ranges: KVVec<Range>,
-        who: CString,
+        who: TaskRef,
     ) -> Result<ObjRef> {
         let entry = Entry {
             number,
             owner: Owner::Mm(mm),
             ranges,
             runs: KVVec::new(),
-            who,
+            who: Some(who),
             original: None,
             before: None,
             copies: None,
@@ -348,31 +350,7 @@ impl Pages {
         if self.address_spaces().any(|mm| !mm.is_small(SMALL)) {
             return Ok(false);
         }
-        self.find(log)?;
-        // What is still to be read from an image does not count above.
-        let is_large = |entry: &Entry| entry.address_space().is_some() && entry.count() > SMALL;
-
-        if self.count() > COPIES || self.entries.iter().any(is_large) {
-            return Ok(false);
-        }
-        for entry in &mut self.entries {
-            if entry.address_space().is_none() {
-                continue;
-            }
-            let count = usize::try_from(entry.count()).map_err(|_| EINVAL)?;
-            let copies = unnamed::new_pages(count)?;
-            let mut at = 0usize;
-
-            for run in entry.data_pages() {
-                each_batch(&entry.owner, run.start, run.pages, false, |pages| {
-                    copies.copy_from(at, pages);
-                    at = at.saturating_add(pages.len());
-                    Ok(())
-                })?;
-            }
-            entry.copies = Some(copies);
-        }
-        Ok(true)
+        self.look(log, true)
     }
 
     /// Fails if pages have been taken from a duplicate, since memory was short where the tasks
@@ -387,7 +365,7 @@ impl Pages {
                 fmt!(
                     "{}: its cgroup or the machine has too little memory for a copy-on-write \
                      duplicate (without CHECKPOINT_COW there is none)",
-                    &*entry.who
+                    &*entry.name()
                 ),
             )),
         }
@@ -458,6 +436,15 @@ impl Pages {
     /// Finds the pages of all address spaces that only the image can bring back, unless that has
     /// been done.
     pub(crate) fn find(&mut self, log: &Log) -> Result {
+        self.look(log, false).map(drop)
+    }
+
+    /// As [`Pages::find`]; copies the pages on the way if `copy`. Gives whether it could: whether
+    /// they are in memory, and few.
+    fn look(&mut self, log: &Log, copy: bool) -> Result<bool> {
+        let mut copying = copy;
+        let mut left = COPIES;
+        let mut buffer = found_buffer()?;
         let several = self.address_spaces().nth(1).is_some();
         let mut known = RBTree::<u64, Known>::new();
 
@@ -473,19 +460,29 @@ impl Pages {
                 continue;
             }
             let mut runs = KVVec::new();
+            let mut copies = Copies::new();
 
             for range in &entry.ranges {
                 let what = Walk::Anon {
                     skip_zeros: range.skip_zeros,
+                    hold: copying,
                     before: entry.before.as_ref().map(|(before, _)| before),
                 };
 
-                find_in(mm, what, range.start, range.end, |found| {
+                find_in(mm, what, range.start, range.end, &mut buffer, |found| {
                     let mut run = Run::of_bytes(found.start, found.end)?;
                     let same = found.id & SAME_ID != 0;
+                    let may_be_known = found.id != 0 && several;
+                    let seen = may_be_known
+                        .then(|| seen(&known, &found, index, run.start))
+                        .flatten();
 
-                    if found.id != 0 && several {
-                        run.content = seen(&mut known, found, index, run.start)?;
+                    run.content = seen.unwrap_or(Content::Data);
+                    if copying && run.content == Content::Data {
+                        copying = copy_page(&found, &mut copies, &mut left)?;
+                    }
+                    if may_be_known && seen.is_none() {
+                        remember(&mut known, found, index, run.start)?;
                     }
                     if let (true, Content::Data, Some((_, origin))) =
                         (same, run.content, &entry.before)
@@ -503,7 +500,7 @@ impl Pages {
                         fmt!(
                             "{}: mapping at {:#x}: has pages that are not supported (userfaultfd, \
                              poison or device memory)",
-                            &*entry.who,
+                            &*entry.name(),
                             range.start
                         ),
                     )
@@ -511,8 +508,15 @@ impl Pages {
             }
             entry.runs = verify(mm, before, &runs)?;
             entry.ranges = KVVec::new();
+            entry.copies = copying.then(|| copies.finish());
         }
-        Ok(())
+        // All, or none: the others are still to be duplicated.
+        if copy && !copying {
+            self.entries
+                .iter_mut()
+                .for_each(|entry| entry.copies = None);
+        }
+        Ok(copying)
     }
 
     /// Shared memory first, which is saved while the tasks do not run.
@@ -570,8 +574,14 @@ impl Pages {
     }
 }
 
+/// A buffer for [`find_in`].
+pub(super) fn found_buffer() -> Result<KVec<Found>> {
+    Ok(KVec::with_capacity(RANGES, GFP_KERNEL)?)
+}
+
 /// Calls `found` with the pages of a sort in a mapping (see [`MmReadGuard::walk`]), without the
-/// lock that is held while they are looked for.
+/// lock that is held while they are looked for. Until then they are in `ranges`, which is empty
+/// before and after, and is not grown.
 ///
 /// [`MmReadGuard::walk`]: sys::mm::MmReadGuard::walk
 pub(super) fn find_in(
@@ -579,15 +589,19 @@ pub(super) fn find_in(
     what: Walk<'_>,
     start: u64,
     end: u64,
+    ranges: &mut KVec<Found>,
     mut found: impl FnMut(Found) -> Result,
 ) -> Result {
-    let mut ranges = KVec::<Found>::with_capacity(RANGES, GFP_KERNEL)?;
     let mut from = start;
 
     loop {
         let walked = mm.read_lock()?.walk(what, from, |next| {
             if let Some(last) = ranges.last_mut() {
-                if last.end == next.start && last.id == 0 && next.id == 0 {
+                let are_plain = [&*last, &next]
+                    .iter()
+                    .all(|found| found.id == 0 && found.frame.is_none());
+
+                if last.end == next.start && are_plain {
                     last.end = next.end;
                     return Ok(());
                 }
@@ -617,28 +631,44 @@ struct Known {
     frame: Option<Frame>,
 }
 
-/// Whether a page was found before, at the same address of another address space; if not, it is
-/// remembered.
-fn seen(known: &mut RBTree<u64, Known>, found: Found, index: usize, page: u64) -> Result<Content> {
-    let id = found.id & !SAME_ID;
+/// Whether a page was found before: where its content is then.
+fn seen(known: &RBTree<u64, Known>, found: &Found, index: usize, page: u64) -> Option<Content> {
+    let first = known.get(&(found.id & !SAME_ID))?;
 
-    if let Some(first) = known.get(&id) {
-        return Ok(if first.page != page || first.index as usize == index {
-            Content::Data
-        } else if first.frame.is_some() {
-            Content::Shared(first.index)
-        } else {
-            Content::MaybeShared(first.index)
-        });
-    }
+    Some(if first.page != page || first.index as usize == index {
+        // Only what has the same address is shared by a restart.
+        Content::Data
+    } else if first.frame.is_some() {
+        Content::Shared(first.index)
+    } else {
+        Content::MaybeShared(first.index)
+    })
+}
+
+/// Remembers a page that is found for the first time.
+fn remember(known: &mut RBTree<u64, Known>, found: Found, index: usize, page: u64) -> Result {
     let first = Known {
         index: u32::try_from(index).map_err(|_| EOVERFLOW)?,
         page,
         frame: found.frame,
     };
 
-    known.try_create_and_insert(id, first, GFP_KERNEL)?;
-    Ok(Content::Data)
+    known.try_create_and_insert(found.id & !SAME_ID, first, GFP_KERNEL)?;
+    Ok(())
+}
+
+/// Copies a page that is held, if it is in memory, and few have been copied. Gives whether it has.
+fn copy_page(found: &Found, copies: &mut Copies, left: &mut u64) -> Result<bool> {
+    let (Some(frame), Some(fewer)) = (&found.frame, left.checked_sub(1)) else {
+        return Ok(false);
+    };
+
+    if copies.len() as u64 >= SMALL {
+        return Ok(false);
+    }
+    copies.push(frame)?;
+    *left = fewer;
+    Ok(true)
 }
 
 /// Looks whether pages in swap that seem to be shared are: one that was brought in meanwhile may have

@@ -131,7 +131,7 @@ pub(super) fn to_kernel(flags: u64) -> (u64, u64) {
 
 /// Saves all mappings of an address space. Gives those whose pages must be saved too.
 pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result<KVVec<Range>> {
-    let mut ranges = KVVec::new();
+    let mut ranges = KVVec::with_capacity(mm.mappings(), GFP_KERNEL)?;
     let mut guards = KVVec::new();
     let mut policies = KVVec::new();
     let mut rings = 0usize;
@@ -147,7 +147,9 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
 
         // Droppable pages count as dropped: they hold the state of random number generators,
         // which must not give the same numbers twice.
-        if vma.special.is_none() && vma.flags & (bits::MAYSHARE | bits::DROPPABLE) == 0 {
+        let is_shared = vma.flags & (bits::MAYSHARE | bits::DROPPABLE) != 0;
+
+        if vma.special.is_none() && !is_shared && vma.has_pages {
             let range = Range {
                 start: vma.start,
                 end: vma.end,
@@ -162,7 +164,9 @@ pub(super) fn save_all(saver: &mut Saver<'_>, mm: &Mm, number: ObjRef) -> Result
             policies.push(*policy, GFP_KERNEL)?;
         }
         if vma.flags & bits::MAYBE_GUARD != 0 {
-            pages::find_in(mm, Walk::Guards, vma.start, vma.end, |found| {
+            let mut buffer = pages::found_buffer()?;
+
+            pages::find_in(mm, Walk::Guards, vma.start, vma.end, &mut buffer, |found| {
                 if vma.flags & bits::LOCKED != 0 {
                     return Err(saver.refuse(fmt!(
                         "mapping at {:#x}: has guard regions in locked memory",

@@ -366,11 +366,6 @@ __rust_helper struct page *rust_helper_checkpoint_file_page(struct file *file,
 	return read_mapping_page(file->f_mapping, index, file);
 }
 
-__rust_helper struct page *rust_helper_checkpoint_new_page(void)
-{
-	return alloc_page(GFP_KERNEL_ACCOUNT);
-}
-
 /* Writes from *pos on, no further than to @end. */
 __rust_helper ssize_t rust_helper_checkpoint_file_write(struct file *file,
 							struct iov_iter *iter,

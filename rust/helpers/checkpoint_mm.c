@@ -534,6 +534,28 @@ __rust_helper void rust_helper_checkpoint_put_page(struct page *page)
 	put_page(page);
 }
 
+__rust_helper void rust_helper_checkpoint_copy_frame(struct page *to, u64 pfn)
+{
+	copy_highpage(to, pfn_to_page(pfn));
+}
+
+/* Fills in @count pages, less if memory is short. Gives how many. */
+__rust_helper unsigned long
+rust_helper_checkpoint_new_pages(struct page **pages, unsigned long count)
+{
+	unsigned long done = 0, got;
+
+	/* It may give a part of what is asked for, and one page at a time. */
+	while (done < count) {
+		got = alloc_pages_bulk(GFP_KERNEL_ACCOUNT, count - done,
+				       pages + done);
+		if (!got)
+			break;
+		done += got;
+	}
+	return done;
+}
+
 __rust_helper void rust_helper_checkpoint_copy_page(struct page *to,
 						    struct page *from)
 {

@@ -77,6 +77,8 @@ pub(crate) struct VmaInfo {
     pub(crate) name: Option<CString>,
     /// Its NUMA policy, if it has one of its own.
     pub(crate) policy: Option<Policy>,
+    /// May have pages of its own: a file that nobody has written to has none.
+    pub(crate) has_pages: bool,
     /// Is of huge pages, and has none reserved: a child has inherited it.
     pub(crate) unreserved: bool,
     /// Has lost huge pages to the process that made it.
@@ -205,6 +207,14 @@ impl Mm {
         // SAFETY: The address space is referenced, and who has it waits; the helper writes single
         // words.
         unsafe { bindings::checkpoint_set_peaks(self.0.as_ptr(), &raw const rss, &raw const vm) };
+    }
+
+    /// How many mappings it has, if that does not change meanwhile.
+    pub(crate) fn mappings(&self) -> usize {
+        // SAFETY: The address space is referenced.
+        let mappings = unsafe { (*self.0.as_ptr()).__bindgen_anon_1.map_count };
+
+        usize::try_from(mappings).unwrap_or(0)
     }
 
     /// How many references there are apart from this one.
@@ -383,9 +393,6 @@ impl Mm {
 /// Added to the identity of a page that [`Walk::Anon::before`] has, too.
 pub(crate) const SAME_ID: u64 = bindings::CHECKPOINT_SAME_ID as u64;
 
-/// Part of the identity of a page that is in swap.
-const SWAP_ID: u64 = bindings::CHECKPOINT_SWAP_ID as u64;
-
 /// Which pages of a mapping to look for.
 #[derive(Clone, Copy)]
 pub(crate) enum Walk<'a> {
@@ -393,6 +400,8 @@ pub(crate) enum Walk<'a> {
     Anon {
         /// Leave out pages that hold only zeros.
         skip_zeros: bool,
+        /// Hold all small pages that are present.
+        hold: bool,
         /// An earlier duplicate, to compare with.
         before: Option<&'a Mm>,
     },
@@ -410,7 +419,7 @@ pub(crate) struct Found {
     /// `frame` holds it, or the page stays in swap. [`SAME_ID`] is added if an earlier duplicate has
     /// it as well.
     pub(crate) id: u64,
-    /// The page, if others may have it too and it is not in swap.
+    /// The page, if others may have it too and it is not in swap, or if all are to be held.
     pub(crate) frame: Option<Frame>,
 }
 
@@ -461,6 +470,8 @@ impl MmReadGuard<'_> {
 
                     bindings::checkpoint_vma_policy(vma, &raw mut policy).then_some(policy)
                 },
+                has_pages: !(*vma).anon_vma.is_null()
+                    || (*vma).__bindgen_anon_2.vm_flags as u64 & bits::HUGETLB != 0,
                 unreserved: bindings::checkpoint_vma_is_unreserved(vma),
                 robbed: bindings::checkpoint_vma_is_robbed(vma),
             }))
@@ -478,22 +489,17 @@ impl MmReadGuard<'_> {
         ///
         /// # Safety
         ///
-        /// `arg` must point to an `F` that nobody else uses. A page that has an identity, and is not
-        /// in swap, is held for us.
+        /// `arg` must point to an `F` that nobody else uses. The page with the number `held`, if it is
+        /// not 0, is held for us.
         unsafe extern "C" fn call<F: FnMut(Found) -> Result>(
             arg: *mut c_void,
             start: usize,
             end: usize,
             id: u64,
+            held: u64,
         ) -> i32 {
             // SAFETY: By the safety requirement.
-            let found = unsafe { &mut *arg.cast::<F>() };
-            let frame = if id & SWAP_ID == 0 {
-                // SAFETY: By the safety requirement, the identity is its number.
-                unsafe { Frame::new(id & !SAME_ID) }
-            } else {
-                None
-            };
+            let (found, frame) = unsafe { (&mut *arg.cast::<F>(), Frame::new(held)) };
 
             found(Found {
                 start: start as u64,
@@ -520,10 +526,15 @@ impl MmReadGuard<'_> {
             let arg = (&raw mut found).cast();
 
             match what {
-                Walk::Anon { skip_zeros, before } => bindings::checkpoint_walk_anon(
+                Walk::Anon {
+                    skip_zeros,
+                    hold,
+                    before,
+                } => bindings::checkpoint_walk_anon(
                     vma,
                     address as _,
                     skip_zeros,
+                    hold,
                     before.map_or(ptr::null_mut(), |before| before.0.as_ptr()),
                     Some(call::<F>),
                     arg,

@@ -6,6 +6,7 @@
 
 use core::marker::PhantomData;
 use core::num::NonZeroU64;
+use core::ptr;
 use kernel::bindings;
 use kernel::prelude::*;
 
@@ -41,6 +42,55 @@ impl Frame {
     }
 }
 
+/// Copies of pages, made one by one.
+///
+/// # Invariants
+///
+/// `used` is at most the number of pages.
+pub(crate) struct Copies {
+    pages: Pinned<'static>,
+    used: usize,
+}
+
+impl Copies {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            pages: Pinned::none(),
+            used: 0,
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Copies one more.
+    pub(crate) fn push(&mut self, from: &Frame) -> Result {
+        /// How many pages are made at once.
+        const STEP: usize = 8;
+
+        if self.used == self.pages.len() {
+            self.pages.append(Pinned::new_pages(STEP)?)?;
+        }
+        let to = self.pages.pages.get(self.used).ok_or(EINVAL)?;
+
+        // SAFETY: Both pages are held.
+        unsafe { bindings::checkpoint_copy_frame(to.bv_page, from.0.get()) };
+        self.used = self.used.saturating_add(1);
+        Ok(())
+    }
+
+    /// The copies, and nothing more.
+    pub(crate) fn finish(self) -> Pinned<'static> {
+        let mut pages = self.pages;
+
+        pages.truncate(self.used);
+        pages
+    }
+}
+
 impl Drop for Frame {
     fn drop(&mut self) {
         // SAFETY: By the type invariants.
@@ -66,6 +116,24 @@ pub(crate) struct Pinned<'a> {
     pages: KVec<bindings::bio_vec>,
     hold: Hold,
     lender: PhantomData<&'a ()>,
+}
+
+impl Pinned<'static> {
+    /// Makes `count` pages that belong to nobody.
+    pub(crate) fn new_pages(count: usize) -> Result<Self> {
+        let mut pages = KVec::from_elem(ptr::null_mut(), count, GFP_KERNEL)?;
+        // SAFETY: There is room for so many pages, and none is there yet.
+        let got = unsafe { bindings::checkpoint_new_pages(pages.as_mut_ptr(), count as _) };
+
+        pages.truncate(got as usize);
+        // SAFETY: The function gives pages with a reference each.
+        let pinned = unsafe { Self::new(&pages, Hold::Read)? };
+
+        if pinned.len() < count {
+            return Err(ENOMEM);
+        }
+        Ok(pinned)
+    }
 }
 
 impl Pinned<'_> {
@@ -98,6 +166,35 @@ impl Pinned<'_> {
             });
         }
         Ok(pinned)
+    }
+
+    /// No pages.
+    fn none() -> Self {
+        // INVARIANT: There are none.
+        Self {
+            pages: KVec::new(),
+            hold: Hold::Read,
+            lender: PhantomData,
+        }
+    }
+
+    /// Takes over the pages of another.
+    fn append(&mut self, mut other: Self) -> Result {
+        self.pages.reserve(other.pages.len(), GFP_KERNEL)?;
+        for vec in core::mem::take(&mut other.pages) {
+            // INVARIANT: Both are only made to be read.
+            let _ = self.pages.push_within_capacity(vec);
+        }
+        Ok(())
+    }
+
+    /// Lets go of all pages but the first `len`.
+    fn truncate(&mut self, len: usize) {
+        for vec in self.pages.get(len..).unwrap_or_default() {
+            // SAFETY: By the type invariants; the pages are forgotten below.
+            unsafe { release(vec.bv_page, self.hold) };
+        }
+        self.pages.truncate(len);
     }
 
     /// How many pages.

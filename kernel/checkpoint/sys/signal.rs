@@ -117,7 +117,8 @@ pub(crate) struct Pending {
 
 /// The pending signals of the task, or those of its process.
 pub(crate) fn pending(task: &Frozen, shared: bool) -> Result<Pending> {
-    let mut room = 16usize;
+    // Most have none.
+    let mut room = 0usize;
 
     loop {
         let mut infos = KVVec::from_elem([0u8; SIGINFO_SIZE], room, GFP_KERNEL)?;

@@ -154,19 +154,6 @@ pub(crate) fn pages(file: &FileRef, index: u64, count: usize) -> Result<Pinned<'
     })
 }
 
-/// Makes `count` pages that belong to nobody.
-pub(crate) fn new_pages(count: usize) -> Result<Pinned<'static>> {
-    collect(count, |_| {
-        // SAFETY: The helper gives a page with a reference or null.
-        let page = unsafe { bindings::checkpoint_new_page() };
-
-        if page.is_null() {
-            return Err(ENOMEM);
-        }
-        Ok(page)
-    })
-}
-
 fn collect<'a>(
     count: usize,
     mut get: impl FnMut(usize) -> Result<*mut bindings::page>,

@@ -100,7 +100,7 @@ pub(super) fn check_sharing(saver: &mut Saver<'_>, tree: &Tree) -> Result {
         let plain = task.attributes();
 
         if plain.io_users > 1 && saver.io_contexts.count(plain.io_context) != plain.io_users {
-            saver.set_who(&task.task())?;
+            saver.set_who(task.task());
             return Err(saver.refuse(fmt!(
                 "shares its I/O priority with a process outside of the tree (CLONE_IO)"
             )));

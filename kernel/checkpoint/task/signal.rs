@@ -67,7 +67,7 @@ pub(super) fn check_sharing(saver: &mut Saver<'_>, tree: &Tree) -> Result {
         let (key, users) = sys::signal::handlers_key(&task)?;
 
         if seen.get(&key) != Some(&users) {
-            saver.set_who(&task)?;
+            saver.set_who(task);
             return Err(saver.refuse(fmt!(
                 "shares signal handlers with a process outside of the tree (CLONE_SIGHAND)"
             )));
@@ -122,10 +122,12 @@ pub(crate) fn check(record: &RawRecord<'_>) -> Result<ObjRef> {
     if record.kind == Sighand::KIND {
         let (state, tail) = record.parse::<Sighand>()?;
 
-        if state.signals != SIGNALS as u32 || state.reserved != 0 {
+        if state.signals != SIGNALS as u32
+            || state.reserved != 0
+            || tail.len() != size_of::<[SigAction; SIGNALS]>()
+        {
             return Err(EINVAL.into());
         }
-        image::all::<SigAction>(tail, state.signals)?;
         return Ok(ObjRef::NONE);
     }
     let (state, tail) = record.parse::<SigQueue>()?;
