@@ -38,6 +38,7 @@ use crate::format::file::OpenFile;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image::RawRecord;
+use crate::mm;
 use crate::object::Class;
 use crate::plan::KindOf;
 use crate::restore::Restart;
@@ -301,6 +302,16 @@ fn compare_references(saver: &Saver<'_>, tell: bool) -> Result {
             key,
             u64::from(users),
         )?;
+    }
+    for memory in saver.pages.shared_memory() {
+        let (ours, count) = mm::shmem::count_mappings(saver, memory);
+
+        if ours != count {
+            return Err(busy(fmt!(
+                "shared memory without a name: the container has {ours} mappings of it, but \
+                 there are {count}"
+            )));
+        }
     }
     saver
         .pages

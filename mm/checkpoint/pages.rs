@@ -284,6 +284,14 @@ impl Pages {
         self.entries.iter().filter_map(Entry::address_space)
     }
 
+    /// Shared memory without a name.
+    pub(crate) fn shared_memory(&self) -> impl Iterator<Item = &FileRef> {
+        self.entries.iter().filter_map(|entry| match &entry.owner {
+            Owner::Shmem(file) if sys::mm::shmem::is_anonymous(file) => Some(file),
+            _ => None,
+        })
+    }
+
     /// Adds the pages of shared memory. Gives its number back.
     pub(crate) fn add(&mut self, number: ObjRef, owner: Owner, runs: KVVec<Run>) -> Result<ObjRef> {
         let entry = Entry {

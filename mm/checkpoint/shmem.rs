@@ -48,6 +48,16 @@ pub(super) fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
         .add(number, pages::Owner::Shmem(file.clone()), runs)
 }
 
+/// How often the memory is mapped by the tree, and how often by anybody.
+pub(crate) fn count_mappings(saver: &Saver<'_>, file: &FileRef) -> (u64, u64) {
+    let (key, _) = sys::mm::shmem::key_and_size(file);
+
+    (
+        saver.objects.references(Class::Shmem, key),
+        sys::mm::shmem::mappings(file),
+    )
+}
+
 /// Checks the record.
 pub(crate) fn check(record: &RawRecord<'_>) -> Result {
     let (state, tail) = record.parse::<Shmem>()?;

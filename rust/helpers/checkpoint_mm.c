@@ -482,6 +482,21 @@ __rust_helper struct file *rust_helper_checkpoint_shared_anon(const u64 *size,
 				       legacy_to_vma_flags(noreserve ? VM_NORESERVE : 0));
 }
 
+/* How often it is mapped, through any opening of it. */
+__rust_helper unsigned long
+rust_helper_checkpoint_count_mappings(struct file *file)
+{
+	struct address_space *mapping = file->f_mapping;
+	struct vm_area_struct *vma;
+	unsigned long count = 0;
+
+	i_mmap_lock_read(mapping);
+	mapping_rmap_tree_foreach(vma, mapping, 0, ULONG_MAX)
+		count++;
+	i_mmap_unlock_read(mapping);
+	return count;
+}
+
 __rust_helper int rust_helper_checkpoint_next_data(struct file *file, u64 *start,
 						   u64 *end)
 {

@@ -749,6 +749,12 @@ pub(crate) mod shmem {
         }
     }
 
+    /// How often it is mapped, by anybody.
+    pub(crate) fn mappings(file: &FileRef) -> u64 {
+        // SAFETY: The file is referenced.
+        unsafe { bindings::checkpoint_count_mappings(file.as_ptr()) as u64 }
+    }
+
     /// Whether it does not count against overcommit (MAP_NORESERVE).
     pub(crate) fn is_noreserve(file: &FileRef) -> bool {
         // SAFETY: The file is referenced, and one of tmpfs.

@@ -580,6 +580,102 @@ static void leak_fifo_drive(struct cr_run *run)
 	while_open(run, path, "fifo");
 }
 
+static void *shared;
+
+static void shared_memory_setup(void)
+{
+	shared = cr_shared(4096);
+	cr_pattern(shared, 4096, 6);
+}
+
+static void shared_memory_check(enum cr_phase phase)
+{
+	CHECK_PATTERN(shared, 4096, 6);
+}
+
+/* The first mapping that the root has of shared memory without a name. */
+static void shared_memory_name(struct cr_run *run, char *path, size_t size)
+{
+	char maps[64], line[512], range[64];
+	FILE *file;
+
+	*path = 0;
+	snprintf(maps, sizeof(maps), "/proc/%d/maps", run->root);
+	file = fopen(maps, "re");
+	while (file && !*path && fgets(line, sizeof(line), file))
+		if (strstr(line, "/dev/zero (deleted)") &&
+		    sscanf(line, "%63s", range) == 1)
+			snprintf(path, size, "/proc/%d/map_files/%s", run->root,
+				 range);
+	if (file)
+		fclose(file);
+}
+
+static void leak_shared_memory_drive(struct cr_run *run)
+{
+	char path[128];
+	long ret;
+	void *at;
+	int n;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE))
+		return;
+	shared_memory_name(run, path, sizeof(path));
+	n = open(path, O_RDWR | O_CLOEXEC);
+	at = mmap(NULL, 4096, PROT_READ, MAP_SHARED, n, 0);
+	close(n);
+	if (at == MAP_FAILED)
+		return cr_failed(run, "cannot map '%s'", path);
+	ret = cr_try_checkpoint(run, "image", 0);
+	if (ret != -EBUSY || !cr_log_has(run, "shared memory without a name"))
+		cr_failed(run, "checkpoint beside a leak gave %ld", ret);
+	munmap(at, 4096);
+	(void)(cr_check(run, CR_AFTER) && cr_checkpoint(run, "image", 0) &&
+	       cr_check(run, CR_AFTER));
+}
+
+/* A caller whose root directory is below what the tree uses. */
+static long checkpoint_from(struct cr_run *run, const char *root)
+{
+	char image[96], log[96];
+	int fd, logfd, status;
+	pid_t pid;
+
+	snprintf(image, sizeof(image), "%s/image", run->dir);
+	snprintf(log, sizeof(log), "%s/log", run->dir);
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		fd = open(image, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		logfd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		if (fd < 0 || logfd < 0 || chroot(root) || chdir("/"))
+			_exit(255);
+		_exit(sys_checkpoint(run->root, fd, cr_mode_flags(run->mode),
+				     logfd) < 0 ? errno : 0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return -WEXITSTATUS(status);
+}
+
+static void below_drive(struct cr_run *run)
+{
+	char root[80];
+	long ret;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE))
+		return;
+	snprintf(root, sizeof(root), "%s/root", run->dir);
+	if (mkdir(root, 0700))
+		return cr_failed(run, "no directory");
+	ret = checkpoint_from(run, root);
+	if (ret != -EXDEV)
+		cr_failed(run, "checkpoint from another root gave %ld", ret);
+	if (!cr_log_has(run, "cannot be reached from the root directory"))
+		cr_failed(run, "the log does not say why");
+	cr_check(run, CR_AFTER);
+}
+
 static const struct cr_scenario scenarios[] = {
 #define REFUSED(name, setup, check, text) \
 	{ "refused." name, CR_TREE, setup, check, CR_REFUSED, text }
@@ -621,6 +717,8 @@ static const struct cr_scenario scenarios[] = {
 	  CR_REFUSED, "supported in a container only" },
 	{ "refused.tracer", CR_TREE, tracer_setup, NULL,
 	  .drive = tracer_drive },
+	{ "refused.root_directory", CR_TREE, shared_memory_setup,
+	  shared_memory_check, .drive = below_drive },
 	{ "leak.pipe", CR_CONTAINER, inherited_setup, leak_pipe_check,
 	  EBUSY, "pipe", .prepare = leak_pipe },
 	{ "leak.pipe_opened_anew", CR_CONTAINER, own_pipe_setup,
@@ -629,6 +727,8 @@ static const struct cr_scenario scenarios[] = {
 	  posix_queue_check, CR_REFUSED, "message queues of POSIX" },
 	{ "leak.fifo", CR_CONTAINER, own_fifo_setup, leak_pipe_check,
 	  .drive = leak_fifo_drive },
+	{ "leak.shared_memory", CR_CONTAINER, shared_memory_setup,
+	  shared_memory_check, .drive = leak_shared_memory_drive },
 	{ "leak.file", CR_CONTAINER, inherited_setup, fd_check,
 	  EBUSY, "shared-file", .prepare = leak_file },
 };
