@@ -21,8 +21,8 @@ pub enum Kind {
         /// Whether the memory is written to.
         dirty: bool,
     },
-    /// python3 with data.
-    Python,
+    /// python3 with data: many small objects, and so many of a megabyte.
+    Python { megabytes: usize },
 }
 
 /// One process that sleeps, to be varied.
@@ -56,7 +56,17 @@ const fn lazy(name: &'static str, megabytes: usize) -> Workload {
     }
 }
 
-pub const ALL: [Workload; 19] = [
+/// python3, to be varied.
+const fn python(name: &'static str, megabytes: usize, quick: bool) -> Workload {
+    Workload {
+        name,
+        kind: Kind::Python { megabytes },
+        quick,
+        lazy: false,
+    }
+}
+
+pub const ALL: [Workload; 20] = [
     makeprocs("1 process", 1, 0, 1, 0, true),
     makeprocs("10 processes", 10, 0, 1, 0, true),
     makeprocs("100 processes", 100, 0, 1, 0, false),
@@ -86,12 +96,8 @@ pub const ALL: [Workload; 19] = [
     makeprocs("1000 threads", 1, 0, 1000, 0, false),
     makeprocs("10000 threads", 1, 0, 10000, 0, false),
     makeprocs("1000 files", 1, 0, 1, 1000, true),
-    Workload {
-        name: "python3",
-        kind: Kind::Python,
-        quick: true,
-        lazy: false,
-    },
+    python("python3", 0, true),
+    python("python3 200 MB", 200, false),
 ];
 
 /// What a sleeping process has of its own, in bytes; an upper bound.
@@ -101,7 +107,7 @@ impl Workload {
     pub fn processes(&self) -> usize {
         match self.kind {
             Kind::Processes { processes, .. } => processes,
-            Kind::Python => 1,
+            Kind::Python { .. } => 1,
         }
     }
 
@@ -121,7 +127,10 @@ impl Workload {
                     .saturating_add(threads.saturating_mul(32 << 10));
                 each.saturating_mul(u64::try_from(processes).unwrap_or(u64::MAX))
             }
-            Kind::Python => 64 << 20,
+            Kind::Python { megabytes } => {
+                let megabytes = u64::try_from(megabytes).unwrap_or(u64::MAX);
+                megabytes.saturating_add(64).saturating_mul(1 << 20)
+            }
         };
         once.saturating_mul(2).saturating_add(128 << 20)
     }
@@ -150,9 +159,12 @@ impl Workload {
                 }
                 command
             }
-            Kind::Python => ["python3", "-c", include_str!("data.py")]
-                .map(String::from)
-                .to_vec(),
+            Kind::Python { megabytes } => {
+                let megabytes = megabytes.to_string();
+                ["python3", "-c", include_str!("data.py"), &megabytes]
+                    .map(String::from)
+                    .to_vec()
+            }
         }
     }
 }
