@@ -916,7 +916,7 @@ impl Checker {
 
                 fits.then_some(owner).ok_or(EINVAL)?
             }
-            task::IoPermissions::KIND | memory::Ldt::KIND => {
+            task::IoPermissions::KIND | task::Breakpoints::KIND | memory::Ldt::KIND => {
                 crate::arch::check_record(record, kind_of)?
             }
             memory::Vma::KIND => self.check_vma(record, kind_of)?,

@@ -2,6 +2,7 @@
 
 /* Tasks, and what belongs to no other file here. */
 
+#include <linux/perf_event.h>
 #include <linux/syscalls.h>
 #include <asm/syscall.h>
 
@@ -383,6 +384,8 @@ __rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *tas
 		BIT(PFA_SPEC_SSB_DISABLE) | BIT(PFA_SPEC_SSB_FORCE_DISABLE) |
 		BIT(PFA_SPEC_SSB_NOEXEC) | BIT(PFA_SPEC_IB_DISABLE) |
 		BIT(PFA_SPEC_IB_FORCE_DISABLE);
+	const struct perf_event_context *ctx;
+	unsigned int nr_breakpoints;
 	const char *sentence;
 
 	if (READ_ONCE(task->atomic_flags) & ~known)
@@ -400,9 +403,13 @@ __rust_helper const char *rust_helper_checkpoint_refused(struct task_struct *tas
 		return "has a cookie of core scheduling (PR_SCHED_CORE)";
 #endif
 	sentence = arch_checkpoint_refused(task);
-	if (sentence || !task->perf_event_ctxp)
+	if (sentence)
 		return sentence;
-	/* Hardware breakpoints are such events, too. */
-	sentence = arch_checkpoint_ptrace_refused(task);
-	return sentence ?: "is measured with perf_event_open(2)";
+	/* Hardware breakpoints of ptrace() are such events, too. */
+	nr_breakpoints = arch_checkpoint_nr_breakpoints(task);
+	guard(rcu)();
+	ctx = READ_ONCE(task->perf_event_ctxp);
+	if (ctx && READ_ONCE(ctx->nr_events) > nr_breakpoints)
+		return "is measured with perf_event_open(2)";
+	return NULL;
 }

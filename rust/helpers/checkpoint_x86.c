@@ -17,6 +17,18 @@ __rust_helper int rust_helper_checkpoint_set_iopl(u32 level)
 	return arch_checkpoint_set_iopl(level);
 }
 
+__rust_helper u32 rust_helper_checkpoint_breakpoints(struct task_struct *task,
+						     u64 *state)
+{
+	return arch_checkpoint_breakpoints(task, state);
+}
+
+__rust_helper int rust_helper_checkpoint_set_breakpoints(u32 there,
+							 const u64 *state)
+{
+	return arch_checkpoint_set_breakpoints(there, state);
+}
+
 __rust_helper u32 rust_helper_checkpoint_read_ldt(struct mm_struct *mm,
 						  u64 *entries, u32 max)
 {

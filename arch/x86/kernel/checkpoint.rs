@@ -4,10 +4,12 @@
 //!
 //! Kept: general registers with the segments and the bases of fs and gs, the whole extended state of
 //! the FPU; 32-bit code in 32-bit and in 64-bit programs; set_thread_area(2), modify_ldt(2),
-//! ioperm(2) and iopl(2).
+//! ioperm(2) and iopl(2); hardware breakpoints of ptrace(2).
 //! Not kept, and refused: shadow stacks, linear address masking, ARCH_SET_CPUID, the permission for
 //! AMX.
 
+#[path = "checkpoint/breakpoint.rs"]
+mod breakpoint;
 #[path = "checkpoint/ioport.rs"]
 mod ioport;
 #[path = "checkpoint/ldt.rs"]
@@ -15,8 +17,6 @@ mod ldt;
 #[path = "checkpoint/xstate.rs"]
 mod xstate;
 
-pub(crate) use self::ioport::restore as restore_task;
-pub(crate) use self::ioport::save as save_task;
 pub(crate) use self::ldt::restore as restore_mm;
 pub(crate) use self::ldt::save as save_mm;
 
@@ -27,6 +27,9 @@ use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image::RawRecord;
 use crate::plan::KindOf;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys::freeze::Frozen;
 use crate::sys::mm::MM_ARCH;
 use crate::sys::task::TASK_ARCH;
 use crate::task::regs::Registers;
@@ -100,10 +103,23 @@ pub(crate) fn check_task(state: &[u64; TASK_ARCH]) -> Result {
     Ok(())
 }
 
+/// Saves what a task has that only this architecture knows.
+pub(crate) fn save_task(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Result {
+    ioport::save(saver, task, number)?;
+    breakpoint::save(saver, task, number)
+}
+
+/// Gives it to the running task.
+pub(crate) fn restore_task(restart: &Restart, number: ObjRef) -> Result {
+    ioport::restore(restart, number)?;
+    breakpoint::restore(restart, number)
+}
+
 /// Checks a record that only this architecture has; gives the object that it belongs to.
 pub(crate) fn check_record(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRef> {
     let (owner, kind) = match record.kind {
         task::IoPermissions::KIND => (ioport::check(record)?, task::Task::KIND),
+        task::Breakpoints::KIND => (breakpoint::check(record)?, task::Task::KIND),
         memory::Ldt::KIND => (ldt::check(record)?, memory::Mm::KIND),
         _ => return Err(EINVAL.into()),
     };

@@ -76,7 +76,7 @@ macro_rules! for_each_record {
             task::Creds, task::Sighand, task::Process, task::Task, task::Regset,
             task::SigQueue, task::RestartBlock, task::IntervalTimers, task::PosixTimers,
             task::Ptrace, task::TaskUsage, task::ProcessUsage, task::Peaks,
-            task::IoPermissions, task::Cgroup, task::Pids,
+            task::IoPermissions, task::Breakpoints, task::Cgroup, task::Pids,
             task::Attributes, task::SeccompFilter, task::TaskPolicy,
             memory::Mm, memory::Vma, memory::Shmem, memory::PageMap, memory::Guards,
             memory::HugeReserve, memory::Policies, memory::Ldt, memory::AioContext,

@@ -216,6 +216,24 @@ record! {
 }
 
 record! {
+    /// The hardware breakpoints that ptrace(2) has set of a task (x86), if there are any, or if
+    /// something was written to the register DR7. It may have some that are not enabled, and a child
+    /// has what was written to DR7 from its parent. DR6 is in [`Task::arch`].
+    pub struct Breakpoints: kind 0x3a, version 1, size 56 {
+        /// The [`Task`].
+        pub task: ObjRef,
+        /// Which of the four there are, as a set.
+        pub there: u32,
+        /// The address of each: DR0 to DR3. 0 for one that is not there.
+        pub address: [u64; 4],
+        /// What each of them is, as DR7 has it: type, size, and the bit that enables it everywhere.
+        pub control: u64,
+        /// What was written to DR7 last.
+        pub dr7: u64,
+    }
+}
+
+record! {
     /// The cgroup (version 2) of a task, if it is not that of the root. The tail is its path below
     /// the one that is `up` above that of the root, without "/" at its ends.
     pub struct Cgroup: kind 0x38, version 1, size 16 {

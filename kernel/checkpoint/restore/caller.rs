@@ -11,8 +11,9 @@
 //! As after execve(2) there is no way back then: if memory runs out now, the caller is killed.
 //!
 //! The caller keeps its pid, its parent, its process group, its session and the controlling
-//! terminal of that, and the signals that are pending for it. As in execve(2), its timers end. What
-//! it was to undo of semaphores (SEM_UNDO) is undone, as when it ends.
+//! terminal of that, and the signals that are pending for it. As in execve(2), its timers end, and
+//! the hardware breakpoints that it has. What it was to undo of semaphores (SEM_UNDO) is undone, as
+//! when it ends.
 
 use super::objects::Built;
 use super::Restart;

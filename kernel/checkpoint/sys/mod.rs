@@ -12,6 +12,8 @@
 
 pub(crate) mod aio;
 pub(crate) mod attributes;
+#[cfg(CONFIG_X86)]
+pub(crate) mod breakpoint;
 pub(crate) mod cgroup;
 pub(crate) mod clone;
 pub(crate) mod crc;

@@ -6,7 +6,8 @@
 //! that a task is in with its siginfo and message, what the tracer can wait for, PTRACE_INTERRUPT
 //! and PTRACE_LISTEN. What the tracer resumes the task with has the effect that it would have had.
 //! Not kept, and refused: tracers outside of the tree, threads that have ended, the stop of a task
-//! that ends, PTRACE_SINGLEBLOCK, hardware breakpoints, PTRACE_O_SUSPEND_SECCOMP.
+//! that ends, PTRACE_SINGLEBLOCK, PTRACE_O_SUSPEND_SECCOMP. Hardware breakpoints, which stay when the
+//! tracer goes, are the business of the architecture.
 //!
 //! A system call that a traced task sleeps in is interrupted to park it, as by a signal: its tracer
 //! may see that it is made again.

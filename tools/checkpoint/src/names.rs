@@ -285,6 +285,9 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         ),
         ("Ptrace", "flags") => bits(number, PTRACE_FLAGS),
         ("Ptrace", "options" | "exit_code") if number != 0 => format!("{number:#x}"),
+        ("Breakpoints", "there" | "address" | "control" | "dr7") if number != 0 => {
+            format!("{number:#x}")
+        }
         ("Process", "flags") => bits(number, PROCESS_FLAGS),
         ("Task", "flags") => bits(number, TASK_FLAGS),
         ("Attributes", "flags") => bits(number, ATTRIBUTE_FLAGS),

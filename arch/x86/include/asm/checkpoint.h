@@ -8,14 +8,18 @@
 #include <linux/capability.h>
 #include <linux/checkpoint.h>
 #include <linux/crc32.h>
+#include <linux/hw_breakpoint.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_context.h>
 #include <linux/nospec.h>
 #include <linux/pkeys.h>
 #include <linux/prctl.h>
 #include <linux/ptrace.h>
+#include <linux/rcupdate.h>
 #include <linux/regset.h>
 #include <linux/security.h>
+#include <linux/user.h>
+#include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/fpu/xstate.h>
 #include <asm/ia32.h>
@@ -100,9 +104,83 @@ static inline const char *arch_checkpoint_ptrace_refused(struct task_struct *tas
 {
 	if (test_tsk_thread_flag(task, TIF_BLOCKSTEP))
 		return "is traced block by block (PTRACE_SINGLEBLOCK)";
-	if (task->thread.ptrace_dr7)
-		return "is traced with hardware breakpoints";
 	return NULL;
+}
+
+/* How many hardware breakpoints a task has from ptrace(), which are perf events. */
+static inline unsigned int arch_checkpoint_nr_breakpoints(struct task_struct *task)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < HBP_NUM; i++)
+		nr += !!READ_ONCE(task->thread.ptrace_bps[i]);
+	return nr;
+}
+
+/* What arch_checkpoint_breakpoints() has in each place, behind the addresses. */
+enum {
+	ARCH_CHECKPOINT_BREAKPOINT_CONTROL = HBP_NUM,
+	ARCH_CHECKPOINT_BREAKPOINT_DR7,
+	ARCH_CHECKPOINT_BREAKPOINT_WORDS,
+};
+
+/*
+ * These breakpoints: where they are, what they are as DR7 would have it, and
+ * what was written to DR7, which a child has from its parent, who may have
+ * breakpoints that it has not. Returns a set of those that there are. A task
+ * that is killed loses them first, and DR7 last.
+ */
+static inline u32 arch_checkpoint_breakpoints(struct task_struct *task, u64 *state)
+{
+	const struct arch_hw_breakpoint *info;
+	struct perf_event *bp;
+	u32 i, there = 0;
+	u64 control = 0;
+
+	memset(state, 0, ARCH_CHECKPOINT_BREAKPOINT_WORDS * sizeof(*state));
+	state[ARCH_CHECKPOINT_BREAKPOINT_DR7] = READ_ONCE(task->thread.ptrace_dr7);
+	guard(rcu)();
+	for (i = 0; i < HBP_NUM; i++) {
+		bp = READ_ONCE(task->thread.ptrace_bps[i]);
+		if (!bp)
+			continue;
+		info = counter_arch_bp(bp);
+		there |= BIT(i);
+		state[i] = info->address;
+		control |= ((info->len | info->type) & 0xfULL) <<
+			   (DR_CONTROL_SHIFT + i * DR_CONTROL_SIZE);
+		if (!bp->attr.disabled)
+			control |= (u64)DR_GLOBAL_ENABLE << i * DR_ENABLE_SIZE;
+	}
+	state[ARCH_CHECKPOINT_BREAKPOINT_CONTROL] = control;
+	return there;
+}
+
+/*
+ * Gives such breakpoints to current, which has none, with the checks of
+ * ptrace().
+ */
+static inline int arch_checkpoint_set_breakpoints(u32 there, const u64 *state)
+{
+	int i, ret;
+
+	for (i = 0; i < HBP_NUM; i++) {
+		if (!(there & BIT(i)))
+			continue;
+		ret = arch_ptrace(current, PTRACE_POKEUSR,
+				  offsetof(struct user, u_debugreg) +
+				  i * sizeof(long), state[i]);
+		if (ret)
+			return ret;
+	}
+	/* It makes no new ones: those that are not there are not enabled. */
+	ret = arch_ptrace(current, PTRACE_POKEUSR,
+			  offsetof(struct user, u_debugreg[7]),
+			  state[ARCH_CHECKPOINT_BREAKPOINT_CONTROL]);
+	if (!ret)
+		current->thread.ptrace_dr7 =
+			state[ARCH_CHECKPOINT_BREAKPOINT_DR7];
+	return ret;
 }
 
 /* Whether its tracer has the task trap after an instruction. */
@@ -194,6 +272,7 @@ static inline void arch_checkpoint_reset(void)
 	preempt_disable();
 	load_TLS(&current->thread, smp_processor_id());
 	preempt_enable();
+	flush_ptrace_hw_breakpoint(current);
 #ifdef CONFIG_X86_IOPL_IOPERM
 	current->thread.iopl_emul = 0;
 	io_bitmap_exit(current);

@@ -29,7 +29,7 @@ const WORDS: u32 = 0x1_0000 / BITS;
 const LEVEL_MAX: u32 = 3;
 
 /// Saves what the task may use, if that is anything.
-pub(crate) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Result {
+pub(super) fn save(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Result {
     let (level, bitmap) = ioport::get(task)?;
 
     if level == 0 && bitmap.is_empty() {
@@ -63,7 +63,7 @@ pub(super) fn check(record: &RawRecord<'_>) -> Result<ObjRef> {
 }
 
 /// Lets the running task, which may use nothing, use what it did, if the restarter may.
-pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
+pub(super) fn restore(restart: &Restart, number: ObjRef) -> Result {
     for record in restart.belonging::<IoPermissions>(number) {
         let (state, tail) = record.parse::<IoPermissions>()?;
         let IoPermissions {

@@ -24,6 +24,7 @@ use crate::format::namespace::PidNs;
 use crate::format::namespace::UserNs;
 use crate::format::task;
 use crate::format::task::Attributes;
+use crate::format::task::Breakpoints;
 use crate::format::task::Cgroup;
 use crate::format::task::Creds;
 use crate::format::task::IntervalTimers;
@@ -365,6 +366,34 @@ impl Kind for IoPermissions {
             0..=3 => Ok(()),
             level => Err(format!("there is no I/O privilege level {level}")),
         }
+    }
+}
+
+impl Kind for Breakpoints {
+    no_object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![must("task", self.task, &[Task::KIND])]
+    }
+
+    fn check(&self) -> Result<()> {
+        check_bits("there", self.there, 0xfu32)?;
+        for (number, address) in self.address.iter().enumerate() {
+            let enabled = self.control >> (2 * number) & 3;
+            let what = self.control >> (16 + 4 * number) & 0xf;
+            let there = self.there >> number & 1 != 0;
+            if !there && (*address, enabled, what) != (0, 0, 0) {
+                return Err(format!("breakpoint {number} is not there, and is set"));
+            }
+            // I/O ports, or code with a size.
+            if what & 3 == 2 || (what & 3 == 0 && what != 0) {
+                return Err(format!("breakpoint {number} is of no type"));
+            }
+        }
+        if self.there == 0 && self.dr7 == 0 {
+            return Err("there is no breakpoint".into());
+        }
+        Ok(())
     }
 }
 

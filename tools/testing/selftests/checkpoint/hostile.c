@@ -36,6 +36,7 @@
 #ifdef __x86_64__
 #include <asm/ldt.h>
 #include <sys/io.h>
+#include <sys/user.h>
 #endif
 
 #include "cr.h"
@@ -324,6 +325,39 @@ static void segments_setup(void)
 
 	for (desc.entry_number = 0; desc.entry_number < 4; desc.entry_number++)
 		NEED(!syscall(SYS_modify_ldt, 0x11, &desc, sizeof(desc)));
+}
+
+/* Breakpoints, three of which are enabled: for code, and 4 and 8 bytes. */
+#define DEBUG_REGISTER(n)	offsetof(struct user, u_debugreg[n])
+#define BREAKPOINTS		0x1bd00015L
+
+static void breakpoints_setup(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	int n, status;
+
+	traced = cr_fork(be_seized, NULL);
+	NEED(!ptrace(PTRACE_SEIZE, traced, 0, 0));
+	NEED(!ptrace(PTRACE_INTERRUPT, traced, 0, 0));
+	NEED(waitpid(traced, &status, 0) == traced && WIFSTOPPED(status));
+	for (n = 0; n < 4; n++) {
+		if (ptrace(PTRACE_POKEUSER, traced, DEBUG_REGISTER(n),
+			   page * (n + 1)))
+			cr_skip("no hardware breakpoints");
+	}
+	NEED(!ptrace(PTRACE_POKEUSER, traced, DEBUG_REGISTER(7), BREAKPOINTS));
+}
+
+static void breakpoints_check(enum cr_phase phase)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	int n;
+
+	for (n = 0; n < 4; n++)
+		CHECK_EQ(ptrace(PTRACE_PEEKUSER, traced, DEBUG_REGISTER(n), 0),
+			 page * (n + 1));
+	CHECK_EQ(ptrace(PTRACE_PEEKUSER, traced, DEBUG_REGISTER(7), 0),
+		 BREAKPOINTS);
 }
 #endif
 
@@ -1207,6 +1241,8 @@ static const struct cr_scenario scenarios[] = {
 #ifdef __x86_64__
 	{ "hostile.ports", CR_SUBTREE, ports_setup, alone_check,
 	  .drive = kind_drive, .kind = 0x37 },
+	{ "hostile.breakpoints", CR_SUBTREE, breakpoints_setup,
+	  breakpoints_check, .drive = kind_drive, .kind = 0x3a },
 	{ "hostile.segments", CR_SUBTREE, segments_setup, alone_check,
 	  .drive = kind_drive, .kind = 0x49 },
 #endif

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -26,6 +28,10 @@
 #define TRAP_TRACE	2
 #endif
 
+#ifndef TRAP_HWBKPT
+#define TRAP_HWBKPT	4
+#endif
+
 /* What the traced task tells. */
 struct tracee {
 	int loops;
@@ -37,6 +43,11 @@ struct tracee {
 	int tid;
 	int tracer;
 	int order, done, status;	/* what another tracer is to do */
+	union {
+		char bytes[8];
+		int number;
+		long all;
+	} watched[4];		/* breakpoints are set there */
 	struct cr_task task;
 };
 
@@ -1175,20 +1186,360 @@ static void block_check(enum cr_phase phase)
 }
 
 #define DEBUG_REGISTER(n)	offsetof(struct user, u_debugreg[n])
-#define WATCH_WRITES	(1 | 1 << 16 | 3 << 18)	/* in DR7: of 4 bytes, by DR0 */
 
+/* What a breakpoint is about, as DR7 has it */
+enum {
+	EXECUTES = 0,
+	WRITES_1 = 1,
+	WRITES_4 = 1 | 3 << 2,
+	WRITES_8 = 1 | 2 << 2,
+	ACCESSES_8 = 3 | 2 << 2,
+};
+
+static long about(int n, long what)
+{
+	return what << (16 + 4 * n);
+}
+
+static long breaks(int n, long what)
+{
+	return 1L << 2 * n | about(n, what);
+}
+
+/* What the breakpoints of the test are about */
+static long all_break(void)
+{
+	return breaks(0, EXECUTES) | breaks(1, WRITES_1) | breaks(2, WRITES_4) |
+	       breaks(3, ACCESSES_8);
+}
+
+static long debug_register(pid_t task, int n)
+{
+	return ptrace(PTRACE_PEEKUSER, task, DEBUG_REGISTER(n), 0);
+}
+
+static int set_debug_register(pid_t task, int n, long value)
+{
+	return ptrace(PTRACE_POKEUSER, task, DEBUG_REGISTER(n), value);
+}
+
+/* Where a breakpoint can be */
+static __attribute_noinline__ void landmark(void)
+{
+	asm volatile("" : : : "memory");
+}
+
+static long address(int n)
+{
+	switch (n) {
+	case 0:
+		return (long)landmark;
+	case 1:
+		/* One byte has no need to be aligned. */
+		return (long)&w->watched[1].bytes[1];
+	}
+	return (long)&w->watched[n];
+}
+
+/* Comes to each of these places once a turn. */
+static void pass_by(void)
+{
+	landmark();
+	__atomic_store_n(&w->watched[1].bytes[1], 1, __ATOMIC_RELEASE);
+	cr_set(&w->watched[2].number, 1);
+	(void)__atomic_load_n(&w->watched[3].all, __ATOMIC_ACQUIRE);
+	/* A handler may have run. */
+	asm volatile("" : : : "memory");
+}
+
+static void pass_by_main(void *arg)
+{
+	for (;;) {
+		pass_by();
+		cr_set(&w->loops, cr_get(&w->loops) + 1);
+		cr_msleep(1);
+	}
+}
+
+static void at_breakpoint(int n)
+{
+	struct user_regs_struct regs;
+
+	CHECK_EQ(siginfo(pid).si_code, TRAP_HWBKPT);
+	CHECK_EQ(dr6() & 0xf, 1 << n);
+	CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &regs), 0);
+	if (!n)
+		CHECK_EQ(regs.rip, (long)landmark);
+}
+
+static void to_breakpoint(int n)
+{
+	goes_on(PTRACE_CONT, pid, 0);
+	stops(pid, SIGTRAP);
+	at_breakpoint(n);
+}
+
+static void set_breakpoints(void (*fn)(void *), int first, int last, long dr7)
+{
+	int n;
+
+	start(fn);
+	loops();
+	seize(pid, 0);
+	interrupt(pid);
+	for (n = first; n <= last; n++) {
+		if (set_debug_register(pid, n, address(n)))
+			cr_skip("no hardware breakpoints");
+	}
+	NEED(!set_debug_register(pid, 7, dr7));
+}
+
+static void has_breakpoints(int first, int last, long dr7)
+{
+	int n;
+
+	for (n = 0; n < 4; n++)
+		CHECK_EQ(debug_register(pid, n),
+			 n < first || n > last ? 0 : address(n));
+	CHECK_EQ(debug_register(pid, 7), dr7);
+}
+
+/* It has stopped before the instruction, and goes on with it. */
 static void breakpoint_setup(void)
 {
-	interrupted_setup();
-	NEED(!ptrace(PTRACE_POKEUSER, pid, DEBUG_REGISTER(0), &w->loops));
-	if (ptrace(PTRACE_POKEUSER, pid, DEBUG_REGISTER(7), WATCH_WRITES))
-		cr_skip("no hardware breakpoints");
+	set_breakpoints(pass_by_main, 0, 0, breaks(0, EXECUTES));
+	to_breakpoint(0);
 }
 
 static void breakpoint_check(enum cr_phase phase)
 {
-	CHECK_EQ(ptrace(PTRACE_PEEKUSER, pid, DEBUG_REGISTER(0), 0),
-		 (long)&w->loops);
+	int before = w->loops;
+
+	nothing_to_wait_for(pid);
+	has_breakpoints(0, 0, breaks(0, EXECUTES));
+	at_breakpoint(0);
+	to_breakpoint(0);
+	CHECK_EQ(w->loops, before + 1);
+}
+
+/* One for data, of a task that runs and does not come there by itself */
+static void watched_main(void *arg)
+{
+	for (;;) {
+		loop_until_go();
+		cr_set(&w->go, 0);
+		cr_set(&w->watched[2].number, w->watched[2].number + 1);
+	}
+}
+
+static void watchpoint_setup(void)
+{
+	set_breakpoints(watched_main, 2, 2, breaks(2, WRITES_4));
+	goes_on(PTRACE_CONT, pid, 0);
+}
+
+static void watchpoint_check(enum cr_phase phase)
+{
+	int before = w->watched[2].number;
+
+	nothing_to_wait_for(pid);
+	loops();
+	cr_set(&w->go, 1);
+	stops(pid, SIGTRAP);
+	has_breakpoints(2, 2, breaks(2, WRITES_4));
+	at_breakpoint(2);
+	CHECK_EQ(w->watched[2].number, before + 1);
+	goes_on(PTRACE_CONT, pid, 0);
+}
+
+static void breakpoints_setup(void)
+{
+	set_breakpoints(pass_by_main, 0, 3, all_break());
+	to_breakpoint(0);
+	to_breakpoint(1);
+}
+
+static void breakpoints_check(enum cr_phase phase)
+{
+	nothing_to_wait_for(pid);
+	has_breakpoints(0, 3, all_break());
+	at_breakpoint(1);
+	to_breakpoint(2);
+	to_breakpoint(3);
+	to_breakpoint(0);
+	to_breakpoint(1);
+}
+
+/* None is enabled; the last is not there, and the others are of some type. */
+#define DISABLED	(0x400 | about(2, WRITES_8) | about(3, WRITES_4))
+#define STATUS		0xffff4ff5L
+
+static void disabled_setup(void)
+{
+	set_breakpoints(pass_by_main, 0, 2, DISABLED);
+	NEED(!set_debug_register(pid, 6, STATUS));
+}
+
+static void disabled_check(enum cr_phase phase)
+{
+	nothing_to_wait_for(pid);
+	has_breakpoints(0, 2, DISABLED);
+	CHECK_EQ(dr6(), STATUS);
+	/* There is no place for eight bytes there; for four there is. */
+	CHECK_EQ(set_debug_register(pid, 2, address(2) + 4), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(set_debug_register(pid, 7, breaks(2, WRITES_4)), 0);
+	CHECK_EQ(set_debug_register(pid, 2, address(2) + 4), 0);
+	CHECK_EQ(set_debug_register(pid, 2, address(2)), 0);
+	to_breakpoint(2);
+	to_breakpoint(2);
+	CHECK_EQ(set_debug_register(pid, 7, DISABLED), 0);
+	goes_on(PTRACE_CONT, pid, 0);
+	loops();
+	loops();
+	nothing_to_wait_for(pid);
+	interrupt(pid);
+	CHECK_EQ(set_debug_register(pid, 6, STATUS), 0);
+}
+
+/* What is refused leaves breakpoints that DR7 does not tell of. */
+static void mistaken_setup(void)
+{
+	set_breakpoints(pass_by_main, 1, 1, 0);
+	CHECK_EQ(set_debug_register(pid, 7, breaks(0, EXECUTES) |
+					    breaks(1, WRITES_4)), -1);
+	CHECK_EQ(errno, EINVAL);
+}
+
+static void mistaken_check(enum cr_phase phase)
+{
+	has_breakpoints(1, 1, 0);
+	CHECK_EQ(set_debug_register(pid, 0, -8L), -1);
+	CHECK_EQ(errno, EINVAL);
+	goes_on(PTRACE_CONT, pid, 0);
+	loops();
+	nothing_to_wait_for(pid);
+	interrupt(pid);
+}
+
+/* Breakpoints stay when the tracer goes: then a handler is told. */
+static void set_and_leave(void *arg)
+{
+	bool fails;
+	int n;
+
+	pid = getppid();
+	seize(pid, 0);
+	interrupt(pid);
+	for (n = 0, fails = false; n < 4; n++)
+		fails |= set_debug_register(pid, n, address(n));
+	fails |= set_debug_register(pid, 7, all_break());
+	goes_on(PTRACE_DETACH, pid, 0);
+	_exit(fails);
+}
+
+static void left_setup(void)
+{
+	int status;
+
+	w = cr_shared(sizeof(*w));
+	handle(SIGTRAP);
+	pid = cr_fork(set_and_leave, NULL);
+	NEED(waitpid(pid, &status, 0) == pid);
+	if (status == 1 << 8)
+		cr_skip("no hardware breakpoints");
+	NEED(!status);
+}
+
+static void left_check(enum cr_phase phase)
+{
+	int before = w->handled;
+
+	landmark();
+	CHECK_EQ(w->handled, before + 1);
+	CHECK_EQ(w->info.si_signo, SIGTRAP);
+	CHECK_EQ(w->info.si_code, TRAP_HWBKPT);
+	CHECK_EQ(w->info.si_addr, (long)landmark);
+	pass_by();
+	CHECK_EQ(w->handled, before + 5);
+}
+
+/* A child has none, but has what was written to DR7. */
+static void inherited_setup(void)
+{
+	start(fork_main);
+	stops(pid, SIGSTOP);
+	if (set_debug_register(pid, 0, address(0)))
+		cr_skip("no hardware breakpoints");
+	NEED(!set_debug_register(pid, 7, breaks(0, EXECUTES)));
+	NEED(!ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACEFORK));
+	goes_on(PTRACE_CONT, pid, 0);
+	await_fork();
+}
+
+static void inherited_check(enum cr_phase phase)
+{
+	pid_t child = message(pid);
+	int n;
+
+	has_breakpoints(0, 0, breaks(0, EXECUTES));
+	for (n = 0; n < 4; n++)
+		CHECK_EQ(debug_register(child, n), 0);
+	CHECK_EQ(debug_register(child, 7), breaks(0, EXECUTES));
+	fork_check(phase);
+}
+
+/* Somebody else has one of four debug registers when four are needed. */
+static void taken_drive(struct cr_run *run)
+{
+	static long word;
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_BREAKPOINT,
+		.size = sizeof(attr),
+		.bp_type = HW_BREAKPOINT_W,
+		.bp_addr = (long)&word,
+		.bp_len = HW_BREAKPOINT_LEN_8,
+	};
+	int event;
+	long ret;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
+	    !cr_none_left(run))
+		return;
+	event = syscall(SYS_perf_event_open, &attr, -1, 0, -1, 0);
+	if (event < 0) {
+		cr_skipped(run, "no debug register can be taken");
+		return;
+	}
+	ret = cr_try_restart(run, "image", 0);
+	close(event);
+	if (ret != -ENOSPC ||
+	    !cr_log_has(run, "debug registers of this machine are in use"))
+		cr_failed(run, "restart gave %ld", ret);
+	(void)(cr_restart(run, "image", 0) && cr_check(run, CR_AGAIN));
+}
+
+/* Other events are not forgotten for breakpoints. */
+static void measured_main(void *arg)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.exclude_kernel = 1,
+	};
+
+	w->result = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+	pass_by_main(NULL);
+}
+
+static void measured_setup(void)
+{
+	set_breakpoints(measured_main, 0, 0, breaks(0, EXECUTES));
+	if (w->result < 0)
+		cr_skip("no perf events");
+	to_breakpoint(0);
 }
 
 static void suspended_setup(void)
@@ -1361,6 +1712,18 @@ static const struct cr_scenario scenarios[] = {
 	{ "ptrace.exec", CR_TREE, exec_setup, exec_check },
 	{ "ptrace.fault", CR_TREE, fault_setup, fault_check },
 	{ "ptrace.step", CR_TREE, step_setup, step_check },
+	{ "ptrace.breakpoint", CR_TREE, breakpoint_setup, breakpoint_check },
+	{ "ptrace.breakpoints", CR_TREE, breakpoints_setup, breakpoints_check },
+	{ "ptrace.breakpoints_disabled", CR_TREE, disabled_setup,
+	  disabled_check },
+	{ "ptrace.breakpoints_inherited", CR_TREE, inherited_setup,
+	  inherited_check },
+	{ "ptrace.breakpoints_left", CR_ANY, left_setup, left_check },
+	{ "ptrace.breakpoints_mistaken", CR_TREE, mistaken_setup,
+	  mistaken_check },
+	{ "ptrace.breakpoints_taken", CR_SUBTREE, breakpoints_setup,
+	  breakpoints_check, .drive = taken_drive },
+	{ "ptrace.watchpoint", CR_TREE, watchpoint_setup, watchpoint_check },
 	{ "ptrace.sibling", CR_TREE, sibling_setup, sibling_check },
 	{ "ptrace.zombie", CR_TREE, zombie_setup, zombie_check },
 	{ "ptrace.thread", CR_TREE, thread_setup, thread_check },
@@ -1370,8 +1733,8 @@ static const struct cr_scenario scenarios[] = {
 	  CR_REFUSED, "at an event that is not supported" },
 	{ "ptrace.block_step", CR_TREE, block_setup, block_check,
 	  CR_REFUSED, "block by block" },
-	{ "ptrace.breakpoint", CR_TREE, breakpoint_setup, breakpoint_check,
-	  CR_REFUSED, "hardware breakpoints" },
+	{ "ptrace.breakpoint_measured", CR_TREE, measured_setup,
+	  breakpoint_check, CR_REFUSED, "is measured with perf_event_open(2)" },
 	{ "ptrace.thread_ended", CR_TREE, ended_setup, ended_check,
 	  CR_REFUSED, "is a thread that has ended" },
 	{ "ptrace.rights_lost", CR_TREE, rights_setup, rights_check,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What only x86 has: segments, I/O ports, 32-bit code.
+ * What only x86 has: segments, I/O ports, debug registers, 32-bit code.
  *
  * It is built twice, for 64-bit and for 32-bit programs. Code and data that
  * 32-bit code uses lie below 4 GB.
@@ -19,6 +19,9 @@
 #ifdef SYS_modify_ldt
 #include <asm/ldt.h>
 #include <sys/io.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
 
 /* System calls of 32-bit code. */
 #define NR32_sigreturn		119
@@ -638,10 +641,65 @@ static void vdso_check(enum cr_phase phase)
 }
 #endif
 
+/* A breakpoint for what a child writes, as a tracer of so many bits sees it */
+#define DEBUG_REGISTER(n)	offsetof(struct user, u_debugreg[n])
+#define WATCH_WRITES		0xd0000040UL	/* in DR7: of 4 bytes, by DR3 */
+
+static int *watched;
+static pid_t traced;
+
+static void watched_main(void *arg)
+{
+	for (;;) {
+		cr_set(watched, cr_get(watched) + 1);
+		cr_msleep(1);
+	}
+}
+
+static void traced_stops(int signal)
+{
+	int status;
+
+	CHECK_EQ(waitpid(traced, &status, 0), traced);
+	CHECK_EQ(status & 0xffff, signal << 8 | 0x7f);
+}
+
+static unsigned int debug_register(int n)
+{
+	return ptrace(PTRACE_PEEKUSER, traced, DEBUG_REGISTER(n), 0);
+}
+
+static void breakpoint_setup(void)
+{
+	watched = cr_shared(sizeof(*watched));
+	traced = cr_fork(watched_main, NULL);
+	NEED(!ptrace(PTRACE_SEIZE, traced, 0, 0));
+	NEED(!ptrace(PTRACE_INTERRUPT, traced, 0, 0));
+	traced_stops(SIGTRAP);
+	if (ptrace(PTRACE_POKEUSER, traced, DEBUG_REGISTER(3), watched))
+		cr_skip("no hardware breakpoints");
+	NEED(!ptrace(PTRACE_POKEUSER, traced, DEBUG_REGISTER(7), WATCH_WRITES));
+	NEED(!ptrace(PTRACE_CONT, traced, 0, 0));
+	traced_stops(SIGTRAP);
+}
+
+static void breakpoint_check(enum cr_phase phase)
+{
+	int before = *watched;
+
+	CHECK_EQ(debug_register(3), (unsigned int)(uintptr_t)watched);
+	CHECK_EQ(debug_register(6) & 0xf, 8);
+	CHECK_EQ(debug_register(7), WATCH_WRITES);
+	CHECK_EQ(ptrace(PTRACE_CONT, traced, 0, 0), 0);
+	traced_stops(SIGTRAP);
+	CHECK_EQ(*watched, before + 1);
+}
+
 static const struct cr_scenario scenarios[] = {
 	{ "x86.thread_areas", CR_ANY, tls_setup, tls_check },
 	{ "x86.ldt", CR_ANY, ldt_setup, ldt_check },
 	{ "x86.ldt_shared", CR_TREE, tables_setup, tables_check },
+	{ "x86.breakpoint", CR_TREE, breakpoint_setup, breakpoint_check },
 	{ "x86.ioperm", CR_ANY, ioperm_setup, ioperm_check },
 	{ "x86.ioperm_shared", CR_TREE, port_shared_setup, port_shared_check },
 	{ "x86.ioperm_changed", CR_TREE, port_changed_setup,
