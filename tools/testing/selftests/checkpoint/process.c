@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/wait.h>
+#include <linux/perf_event.h>
 #include <linux/sched.h>
 
 #include "cr.h"
@@ -1019,6 +1020,22 @@ static void robust_check(enum cr_phase phase)
 	start_holder();
 }
 
+/* What has been measured with perf_event_open(2), and is no longer */
+static void measured_setup(void)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+	};
+	int event = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+
+	if (event < 0)
+		cr_skip("no perf events");
+	close(event);
+	ids_setup();
+}
+
 static const struct cr_scenario scenarios[] = {
 	{ "process.ids", CR_ANY, ids_setup, ids_check },
 	{ "process.tree", CR_TREE, tree_setup, tree_check },
@@ -1038,6 +1055,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "process.oom_score", CR_ANY, oom_score_setup, oom_score_check },
 	{ "process.scheduling", CR_TREE, scheduling_setup, scheduling_check },
 	{ "process.affinity", CR_TREE, scheduling_setup, affinity_check },
+	{ "process.measured", CR_ANY, measured_setup, ids_check },
 	{ "process.personality", CR_ANY, personality_setup,
 	  personality_check },
 	{ "process.timer_slack", CR_ANY, timer_slack_setup,
