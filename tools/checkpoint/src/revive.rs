@@ -115,8 +115,8 @@ impl Request {
             return self.run_as_init();
         }
         self.enter_root()?;
-        let mut signals = Signals::collect(self.interrupt)?;
-        let root = self.restart(&mut signals)?;
+        let signals = Signals::collect(self.interrupt)?;
+        let root = self.restart(&signals)?;
         self.running(root)?;
         self.finish(root, signals)
     }
@@ -152,18 +152,18 @@ impl Request {
             namespace::mount_proc()?;
         }
         self.enter_root()?;
-        let mut signals = Signals::collect(self.interrupt)?;
-        let root = self.restart(&mut signals)?;
+        let signals = Signals::collect(self.interrupt)?;
+        let root = self.restart(&signals)?;
         if self.ending == Ending::Detach {
             self.ending = Ending::Wait;
         } else {
             self.running(root)?;
         }
         File::from(ready).write_all(b"1")?;
-        self.finish(root, signals.into_init()?)
+        self.finish(root, signals.into_init())
     }
 
-    fn restart(&mut self, signals: &mut Signals) -> Result<i32> {
+    fn restart(&mut self, signals: &Signals) -> Result<i32> {
         if self.freezer.is_some() {
             self.flags |= kernel::RESTART_FROZEN;
         }

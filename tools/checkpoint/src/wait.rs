@@ -2,10 +2,14 @@
 
 //! Waits for a process as if this one was it: signals go there, and its end becomes ours.
 
+use std::collections::BTreeSet;
 use std::ffi::c_int;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
@@ -36,7 +40,7 @@ const FORWARDED: [c_int; 6] = [
 
 /// Signals that came in and have not been forwarded. From its creation on, none ends us.
 pub(crate) struct Signals {
-    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    came: Vec<(c_int, Arc<AtomicBool>)>,
     interrupt: c_int,
     init: bool,
 }
@@ -53,38 +57,55 @@ pub(crate) enum End {
 impl Signals {
     /// Starts to collect signals; `interrupt` is what SIGINT becomes.
     pub(crate) fn collect(interrupt: Option<c_int>) -> Result<Signals> {
-        let (read, write) = UnixStream::pair()?;
+        let mut came = Vec::new();
         // What nohup(1) made us ignore stays ignored.
-        let wanted = FORWARDED.iter().filter(|signal| !sys::is_ignored(**signal));
-        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
+        for signal in FORWARDED
+            .into_iter()
+            .filter(|signal| !sys::is_ignored(*signal))
+        {
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal, Arc::clone(&flag))?;
+            came.push((signal, flag));
+        }
         Ok(Signals {
-            delivery,
+            came,
             interrupt: interrupt.unwrap_or(consts::SIGINT),
             init: false,
         })
     }
 
     /// Reaps orphans too, as the init of a pid namespace has to.
-    pub(crate) fn into_init(mut self) -> Result<Signals> {
-        self.init = true;
-        self.delivery.handle().add_signal(consts::SIGCHLD)?;
-        Ok(self)
+    pub(crate) fn into_init(self) -> Signals {
+        Signals { init: true, ..self }
+    }
+
+    /// The signals that came so far.
+    fn came(&self) -> impl Iterator<Item = c_int> + '_ {
+        let came = self.came.iter();
+        came.filter_map(|(signal, flag)| flag.load(Ordering::Relaxed).then_some(*signal))
     }
 
     /// Whether a signal came that would have ended us.
-    pub(crate) fn interrupted(&mut self) -> bool {
-        self.delivery.pending().next().is_some()
+    pub(crate) fn interrupted(&self) -> bool {
+        self.came().next().is_some()
     }
 
     /// Forwards signals to `child` until it ends.
-    pub(crate) fn wait(mut self, child: i32) -> Result<End> {
+    pub(crate) fn wait(self, child: i32) -> Result<End> {
         let pid = Pid::from_raw(child).ok_or(Errno::SRCH)?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+        let (read, write) = UnixStream::pair()?;
+        let wanted = self.came.iter().map(|(signal, _)| *signal);
+        let wanted = wanted.chain(self.init.then_some(consts::SIGCHLD));
+        let mut delivery = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
+        // One that comes in between is in both.
+        let mut signals: BTreeSet<c_int> = self.came().collect();
+        signals.extend(delivery.pending());
         loop {
             if let Some(end) = reap(pid, self.init)? {
                 return Ok(end);
             }
-            for signal in self.delivery.pending() {
+            for signal in signals {
                 let signal = match signal {
                     consts::SIGINT => self.interrupt,
                     consts::SIGCHLD => continue,
@@ -97,12 +118,13 @@ impl Signals {
             }
             let mut fds = [
                 PollFd::new(&pidfd, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.delivery.get_read().as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(delivery.get_read().as_fd(), PollFlags::IN),
             ];
             match rustix::event::poll(&mut fds, None) {
                 Ok(_) | Err(Errno::INTR) => (),
                 Err(error) => return Err(error.into()),
             }
+            signals = delivery.pending().collect();
         }
     }
 }

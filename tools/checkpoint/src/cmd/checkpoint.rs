@@ -260,14 +260,14 @@ impl Request {
             None => None,
         };
         // A file that is not complete must be removed whatever happens.
-        let mut signals = Signals::collect(None)?;
+        let signals = Signals::collect(None)?;
         let out = Output::new(Sink::open(&self.target, self.force)?, self.compression)?;
         if self.direct {
             out.set_direct(true)?;
         }
         let progress = Progress::start(&out)?;
         let result = match self.pre_copy {
-            true => self.rounds(flags, &out, &mut signals),
+            true => self.rounds(flags, &out, &signals),
             false => kernel::checkpoint(self.pid, out.as_fd(), flags).map_err(apart),
         };
         drop(progress);
@@ -300,7 +300,7 @@ impl Request {
         &self,
         flags: u32,
         out: &Output,
-        signals: &mut Signals,
+        signals: &Signals,
     ) -> std::result::Result<(u64, Log), (Error, Log)> {
         let unlogged = |error: Error| (error, Log::default());
         let common = flags & !(kernel::CHECKPOINT_KILL | kernel::CHECKPOINT_LEAVE_FROZEN);
