@@ -75,7 +75,7 @@ FILE that is there is whole.";
 /// The tree is frozen, saved, and goes on, unless --kill or --leave-frozen says otherwise. Whatever
 /// could not be brought back exactly is refused by name, and then nothing is saved.
 #[derive(Debug, Parser)]
-#[command(after_help = EXAMPLES)]
+#[command(bin_name = "cr checkpoint", after_help = EXAMPLES)]
 pub struct Args {
     /// The root of the tree
     #[arg(value_parser = clap::value_parser!(i32).range(1..))]

@@ -75,28 +75,34 @@ enum Command {
 }
 
 /// Runs the command that the arguments, with the name of the program, ask for.
-pub fn main(args: Vec<OsString>) -> ExitCode {
+pub fn main(mut args: Vec<OsString>) -> ExitCode {
     let name = args.first().map(Path::new).and_then(Path::file_name);
     match name.and_then(|name| name.to_str()) {
         Some("checkpoint") => run(args, Codes::Own, compat::checkpoint::run),
         Some("restart") => run(args, Codes::Own, compat::restart::run),
         Some("ckptinfo") => run(args, Codes::Own, info::run),
         Some("nsexec") => run(args, Codes::Passed, nsexec::run),
-        _ => {
-            let codes = match args.get(1).and_then(|command| command.to_str()) {
-                Some("restart" | "nsexec") => Codes::Passed,
-                _ => Codes::Own,
-            };
-            run(args, codes, |cli: Cli| match cli.command {
-                Command::Checkpoint(args) => checkpoint::run(args),
-                Command::Restart(args) => restart::run(args),
-                Command::Thaw(args) => thaw::run(args),
-                Command::Show(args) => show::run(args),
-                Command::Verify(args) => verify::run(args),
-                Command::Info(args) => info::run(args),
-                Command::Merge(args) => merge::run(args),
-                Command::Nsexec(args) => nsexec::run(args),
-            })
+        _ => match args.get(1).and_then(|command| command.to_str()) {
+            // Processes wait for these, so that they do without the options of all others.
+            Some("checkpoint") => run(args.split_off(1), Codes::Own, checkpoint::run),
+            Some("restart") => run(args.split_off(1), Codes::Passed, restart::run),
+            Some("nsexec") => run(args, Codes::Passed, Cli::run),
+            _ => run(args, Codes::Own, Cli::run),
+        },
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result {
+        match self.command {
+            Command::Checkpoint(args) => checkpoint::run(args),
+            Command::Restart(args) => restart::run(args),
+            Command::Thaw(args) => thaw::run(args),
+            Command::Show(args) => show::run(args),
+            Command::Verify(args) => verify::run(args),
+            Command::Info(args) => info::run(args),
+            Command::Merge(args) => merge::run(args),
+            Command::Nsexec(args) => nsexec::run(args),
         }
     }
 }

@@ -38,7 +38,7 @@ image) and 127 (the image is damaged, or records a failed checkpoint).";
 
 /// Bring the processes of an image back, with the pids that they had
 #[derive(Debug, Parser)]
-#[command(after_help = EXAMPLES)]
+#[command(bin_name = "cr restart", after_help = EXAMPLES)]
 pub struct Args {
     /// Read the image from FILE; "-" or nothing is standard input
     #[arg(short, long, value_name = "FILE")]
