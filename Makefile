@@ -122,6 +122,7 @@ DEBUG_TESTS := calls cow.* injected.*.container injected.disk.* hostile.garbage.
 	memory.copy_on_write.* memory.shared_anonymous.* memfd.content.* deleted.file.* \
 	file.offset.* descriptor.shared_table.* place.cwd.* pipe.contents.* pty.pair.* epoll.level.* \
 	signal.queued.* signal.in_handler.* timerfd.ticks.* itimer.real.* \
+	ptrace.breakpoints.* ptrace.breakpoints_left.* leak.shared_memory.* \
 	sysv.attached.* sysv.semaphores.* sysv.messages.* pidns.levels.* namespace.clocks.*
 
 .PHONY: debug
