@@ -486,8 +486,14 @@ impl Pages {
                         .flatten();
 
                     run.content = seen.unwrap_or(Content::Data);
-                    if copying && run.content == Content::Data {
-                        copying = copy_page(&found, &mut copies, &mut left)?;
+                    if copying
+                        && run.content == Content::Data
+                        && !copy_page(&found, &mut copies, &mut left)
+                    {
+                        // All, or none: they are to be duplicated.
+                        copying = false;
+                        copies = Copies::new();
+                        before.iter_mut().for_each(|entry| entry.copies = None);
                     }
                     if may_be_known && seen.is_none() {
                         remember(&mut known, found, index, run.start)?;
@@ -517,12 +523,6 @@ impl Pages {
             entry.runs = verify(mm, before, &runs)?;
             entry.ranges = KVVec::new();
             entry.copies = copying.then(|| copies.finish());
-        }
-        // All, or none: the others are still to be duplicated.
-        if copy && !copying {
-            self.entries
-                .iter_mut()
-                .for_each(|entry| entry.copies = None);
         }
         Ok(copying)
     }
@@ -665,18 +665,18 @@ fn remember(known: &mut RBTree<u64, Known>, found: Found, index: usize, page: u6
     Ok(())
 }
 
-/// Copies a page that is held, if it is in memory, and few have been copied. Gives whether it has.
-fn copy_page(found: &Found, copies: &mut Copies, left: &mut u64) -> Result<bool> {
+/// Copies a page that is held, if it is in memory, few have been copied, and there is room. Gives
+/// whether it has.
+fn copy_page(found: &Found, copies: &mut Copies, left: &mut u64) -> bool {
     let (Some(frame), Some(fewer)) = (&found.frame, left.checked_sub(1)) else {
-        return Ok(false);
+        return false;
     };
 
-    if copies.len() as u64 >= SMALL {
-        return Ok(false);
+    if copies.len() as u64 >= SMALL || copies.push(frame).is_err() {
+        return false;
     }
-    copies.push(frame)?;
     *left = fewer;
-    Ok(true)
+    true
 }
 
 /// Looks whether pages in swap that seem to be shared are: one that was brought in meanwhile may have
