@@ -27,8 +27,8 @@ pub(crate) struct Breakpoints {
 /// The breakpoints of a task.
 pub(crate) fn get(task: &Frozen) -> Breakpoints {
     let mut words = [0; bindings::ARCH_CHECKPOINT_BREAKPOINT_WORDS as usize];
-    // SAFETY: The task is referenced. The helper has room for its words; should the task be killed,
-    // what it looks at stays for so long.
+    // SAFETY: The task is referenced. The helper has room for its words, and looks at no breakpoint
+    // of a task that ends.
     let there = unsafe { bindings::checkpoint_breakpoints(task.as_ptr(), words.as_mut_ptr()) };
     let [address @ .., control, dr7] = words;
 

@@ -127,8 +127,7 @@ enum {
 /*
  * These breakpoints: where they are, what they are as DR7 would have it, and
  * what was written to DR7, which a child has from its parent, who may have
- * breakpoints that it has not. Returns a set of those that there are. A task
- * that is killed loses them first, and DR7 last.
+ * breakpoints that it has not. Returns a set of those that there are.
  */
 static inline u32 arch_checkpoint_breakpoints(struct task_struct *task, u64 *state)
 {
@@ -138,8 +137,11 @@ static inline u32 arch_checkpoint_breakpoints(struct task_struct *task, u64 *sta
 	u64 control = 0;
 
 	memset(state, 0, ARCH_CHECKPOINT_BREAKPOINT_WORDS * sizeof(*state));
-	state[ARCH_CHECKPOINT_BREAKPOINT_DR7] = READ_ONCE(task->thread.ptrace_dr7);
 	guard(rcu)();
+	/* Who ends frees them before it forgets them. */
+	if (READ_ONCE(task->flags) & PF_EXITING)
+		return 0;
+	state[ARCH_CHECKPOINT_BREAKPOINT_DR7] = READ_ONCE(task->thread.ptrace_dr7);
 	for (i = 0; i < HBP_NUM; i++) {
 		bp = READ_ONCE(task->thread.ptrace_bps[i]);
 		if (!bp)
