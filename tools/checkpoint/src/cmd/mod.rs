@@ -162,6 +162,8 @@ mod tests {
     #[test]
     fn the_command_lines_are_consistent() {
         Cli::command().debug_assert();
+        checkpoint::Args::command().debug_assert();
+        restart::Args::command().debug_assert();
         compat::checkpoint::Args::command().debug_assert();
         compat::restart::Args::command().debug_assert();
         info::Args::command().debug_assert();
