@@ -26,6 +26,7 @@ use crate::plan::KindOf;
 use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
+use crate::sys::file::FileRef;
 use crate::sys::mm::bits;
 use crate::sys::mm::Advice;
 use crate::sys::mm::Found;
@@ -231,6 +232,15 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
     }
     if special.is_some_and(|name| !crate::arch::SPECIAL.contains(&name)) {
         return Err(refuse(fmt!("is of a kind that is not supported")));
+    }
+    let is_nameless =
+        |file: &FileRef| sys::mm::shmem::is_anonymous(file) || sys::ipc::is_attachment(file);
+
+    // Through /proc/PID/map_files.
+    if vma.flags & bits::MAYSHARE == 0 && vma.file.as_ref().is_some_and(is_nameless) {
+        return Err(refuse(fmt!(
+            "is a private mapping of shared memory that has no name"
+        )));
     }
     let (kind, object) = match &vma.file {
         _ if special.is_some() => (format::VMA_SPECIAL, ObjRef::NONE),

@@ -593,39 +593,55 @@ static void shared_memory_check(enum cr_phase phase)
 	CHECK_PATTERN(shared, 4096, 6);
 }
 
-/* The first mapping that the root has of shared memory without a name. */
-static void shared_memory_name(struct cr_run *run, char *path, size_t size)
+/* Opens the first shared memory without a name that a process has mapped. */
+static int open_shared_memory(const char *pid)
 {
-	char maps[64], line[512], range[64];
+	char path[128], line[512], range[64];
 	FILE *file;
 
+	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
+	file = fopen(path, "re");
 	*path = 0;
-	snprintf(maps, sizeof(maps), "/proc/%d/maps", run->root);
-	file = fopen(maps, "re");
 	while (file && !*path && fgets(line, sizeof(line), file))
 		if (strstr(line, "/dev/zero (deleted)") &&
 		    sscanf(line, "%63s", range) == 1)
-			snprintf(path, size, "/proc/%d/map_files/%s", run->root,
-				 range);
+			snprintf(path, sizeof(path), "/proc/%s/map_files/%s",
+				 pid, range);
 	if (file)
 		fclose(file);
+	return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static void private_of_shared_setup(void)
+{
+	void *at;
+	int n;
+
+	shared_memory_setup();
+	n = open_shared_memory("self");
+	if (n < 0)
+		cr_skip("no /proc/PID/map_files");
+	at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, n, 0);
+	NEED(at != MAP_FAILED);
+	close(n);
+	*(char *)at = 1;
 }
 
 static void leak_shared_memory_drive(struct cr_run *run)
 {
-	char path[128];
+	char pid[16];
 	long ret;
 	void *at;
 	int n;
 
 	if (!cr_start(run) || !cr_check(run, CR_BEFORE))
 		return;
-	shared_memory_name(run, path, sizeof(path));
-	n = open(path, O_RDWR | O_CLOEXEC);
+	snprintf(pid, sizeof(pid), "%d", run->root);
+	n = open_shared_memory(pid);
 	at = mmap(NULL, 4096, PROT_READ, MAP_SHARED, n, 0);
 	close(n);
 	if (at == MAP_FAILED)
-		return cr_failed(run, "cannot map '%s'", path);
+		return cr_failed(run, "cannot map the memory of the tree");
 	ret = cr_try_checkpoint(run, "image", 0);
 	if (ret != -EBUSY || !cr_log_has(run, "shared memory without a name"))
 		cr_failed(run, "checkpoint beside a leak gave %ld", ret);
@@ -717,6 +733,8 @@ static const struct cr_scenario scenarios[] = {
 	  CR_REFUSED, "supported in a container only" },
 	{ "refused.tracer", CR_TREE, tracer_setup, NULL,
 	  .drive = tracer_drive },
+	REFUSED("private_of_shared", private_of_shared_setup,
+		shared_memory_check, "a private mapping of shared memory"),
 	{ "refused.root_directory", CR_TREE, shared_memory_setup,
 	  shared_memory_check, .drive = below_drive },
 	{ "leak.pipe", CR_CONTAINER, inherited_setup, leak_pipe_check,
