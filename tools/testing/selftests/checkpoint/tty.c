@@ -361,6 +361,21 @@ static void inherited_check(enum cr_phase phase)
 	CHECK_EQ(write(slave, "x", 1), 1);
 }
 
+/* The driver has the master of the terminal that is taken as one's own. */
+static void controlling_setup(void)
+{
+	NEED(!ioctl(CR_INHERITED_FD, TIOCSCTTY, 0));
+	close(CR_INHERITED_FD);
+}
+
+static void controlling_check(enum cr_phase phase)
+{
+	int n = open("/dev/tty", O_RDWR);
+
+	CHECK(n >= 0 && tcgetsid(n) == getsid(0));
+	close(n);
+}
+
 static const struct cr_scenario scenarios[] = {
 	{ "pty.pair", CR_ANY, pair_setup, pair_check },
 	{ "pty.unread", CR_ANY, unread_setup, unread_check },
@@ -375,6 +390,10 @@ static const struct cr_scenario scenarios[] = {
 	  .prepare = driver_terminal },
 	{ "pty.outside_of_container", CR_CONTAINER, inherited_setup,
 	  inherited_check, CR_REFUSED, "outside of the container",
+	  .prepare = driver_terminal },
+	{ "pty.controlling_outside", CR_TREE, controlling_setup,
+	  controlling_check, CR_REFUSED,
+	  "its controlling terminal belongs to somebody outside of the tree",
 	  .prepare = driver_terminal },
 	{ "pty.discipline", CR_TREE, discipline_setup, discipline_check,
 	  CR_REFUSED, "line discipline" },
