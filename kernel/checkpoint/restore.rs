@@ -248,13 +248,14 @@ impl Restart {
         }
     }
 
-    /// Ends the restart. Only the first error counts.
+    /// Ends the restart. Only the first error counts; the coordinator tells it.
     fn fail(&self, error: Error) {
         if self.committed.load(kernel::sync::atomic::Acquire) != 0 {
             return;
         }
-        let first = self.failed.xchg(1, Full) == 0;
-
+        if self.failed.xchg(1, Full) == 0 {
+            *self.error.lock() = Some(error);
+        }
         for gate in [
             &self.born.all,
             &self.build,
@@ -268,11 +269,6 @@ impl Restart {
         }
         for slot in &self.slots {
             slot.give_up();
-        }
-        // The log may be slow: by now it keeps nobody.
-        if first {
-            self.log.finish(&error);
-            *self.error.lock() = Some(error);
         }
     }
 
@@ -372,9 +368,11 @@ pub(crate) fn restart(
         Err(error) => {
             restart.fail(error);
             undo(&restart);
-            let error = restart.error.lock().take();
+            let error = restart.error.lock().take().unwrap_or(Error::from(EIO));
 
-            Err(error.map_or(EIO, |error| error.errno()))
+            // Not the task that has failed: who is being killed cannot write to a file.
+            log.finish(&error);
+            Err(error.errno())
         }
     }
 }

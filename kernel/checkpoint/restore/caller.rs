@@ -110,6 +110,7 @@ impl Body for Caller {
 
         self.done = true;
         result.map(|()| Next::Run).map_err(|error| {
+            self.restart.log.finish(&error);
             self.restart.fail(error);
             super::undo(&self.restart);
         })
