@@ -58,6 +58,8 @@ fn main() -> Result<ExitCode> {
         workloads.len() * arguments.rounds * Tool::ALL.len(),
     ))?;
 
+    tool::serve()?;
+
     // What is used for the first time is read from a disk.
     say(&Line::Doing(String::from("warming up")))?;
     let mut failed = false;

@@ -8,6 +8,7 @@ use anyhow::Result;
 use rustix::process;
 use rustix::process::Pid;
 use rustix::process::Signal;
+use rustix::process::WaitOptions;
 use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
@@ -72,6 +73,9 @@ impl Victim {
     fn ended(&mut self) -> Result<()> {
         if let Some(mut child) = self.child.take() {
             child.wait()?;
+        } else {
+            // A call that restores makes it a child again.
+            process::waitpid(Some(self.root), WaitOptions::empty()).ok();
         }
         let started = Instant::now();
         for pid in &self.pids {

@@ -8,6 +8,8 @@ pub struct Workload {
     pub quick: bool,
     /// Whether `cr` lets it run before its memory has been read.
     pub lazy: bool,
+    /// Whether it is saved and restored by calls, and not by commands.
+    pub by_calls: bool,
 }
 
 pub enum Kind {
@@ -45,6 +47,7 @@ const fn makeprocs(
         },
         quick,
         lazy: false,
+        by_calls: false,
     }
 }
 
@@ -56,6 +59,14 @@ const fn lazy(name: &'static str, megabytes: usize) -> Workload {
     }
 }
 
+/// Processes that sleep, without the start of a program.
+const fn calls(name: &'static str, processes: usize, quick: bool) -> Workload {
+    Workload {
+        by_calls: true,
+        ..makeprocs(name, processes, 0, 1, 0, quick)
+    }
+}
+
 /// python3, to be varied.
 const fn python(name: &'static str, megabytes: usize, quick: bool) -> Workload {
     Workload {
@@ -63,15 +74,18 @@ const fn python(name: &'static str, megabytes: usize, quick: bool) -> Workload {
         kind: Kind::Python { megabytes },
         quick,
         lazy: false,
+        by_calls: false,
     }
 }
 
-pub const ALL: [Workload; 20] = [
+pub const ALL: [Workload; 22] = [
     makeprocs("1 process", 1, 0, 1, 0, true),
     makeprocs("10 processes", 10, 0, 1, 0, true),
     makeprocs("100 processes", 100, 0, 1, 0, false),
     makeprocs("1000 processes", 1000, 0, 1, 0, false),
     makeprocs("10000 processes", 10000, 0, 1, 0, false),
+    calls("1 proc., calls", 1, true),
+    calls("100 proc., calls", 100, false),
     makeprocs("10 x 1 MB", 10, 1, 1, 0, false),
     makeprocs("10 x 10 MB", 10, 10, 1, 0, false),
     makeprocs("10 x 100 MB", 10, 100, 1, 0, false),
@@ -89,6 +103,7 @@ pub const ALL: [Workload; 20] = [
         },
         quick: false,
         lazy: false,
+        by_calls: false,
     },
     lazy("512 MB lazy", 512),
     lazy("1024 MB lazy", 1024),
