@@ -14,6 +14,7 @@ use crate::format::header;
 use crate::format::memory;
 use crate::format::namespace;
 use crate::format::task;
+use crate::format::x86;
 use crate::format::End;
 use crate::format::Failure;
 use crate::format::Header;
@@ -916,9 +917,10 @@ impl Checker {
 
                 fits.then_some(owner).ok_or(EINVAL)?
             }
-            task::IoPermissions::KIND | task::Breakpoints::KIND | memory::Ldt::KIND => {
-                crate::arch::check_record(record, kind_of)?
-            }
+            x86::IoPermissions::KIND
+            | x86::Breakpoints::KIND
+            | x86::ShadowStack::KIND
+            | memory::Ldt::KIND => crate::arch::check_record(record, kind_of)?,
             memory::Vma::KIND => self.check_vma(record, kind_of)?,
             memory::AioContext::KIND => mm::aio::check(record, kind_of)?,
             memory::HugeReserve::KIND => mm::hugetlb::check(record, kind_of)?,

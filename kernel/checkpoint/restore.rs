@@ -190,6 +190,16 @@ impl Restart {
         self.caller.is_some()
     }
 
+    /// Whether the running task is the twin of the caller, which ends when the caller has what it
+    /// has made.
+    pub(crate) fn is_twin(&self) -> bool {
+        let current = sys::task::current();
+
+        self.caller
+            .as_ref()
+            .is_some_and(|caller| caller.as_ptr() != current.as_ptr())
+    }
+
     /// The pid namespace in which the image names tasks.
     pub(crate) fn pid_ns(&self) -> Result<PidNs> {
         Ok(PidNs::of(&*self.task(0)?)?)

@@ -385,12 +385,6 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result {
             )
         })?;
     }
-    if !sys::process::arch_fits(&state.arch) {
-        return Err(restart.log.error(
-            EOPNOTSUPP,
-            fmt!("object {}: this kernel runs no 32-bit code", number.0),
-        ));
-    }
     arch::restore_task(restart, number)?;
     attributes::restore(restart, number, &state)?;
     mm::mempolicy::restore_task(restart, number)?;

@@ -40,7 +40,7 @@ use kernel::str::BStr;
 use kernel::str::CString;
 
 /// What the kernel and the image call each flag.
-const FLAGS: [(u64, u64); 28] = [
+const FLAGS: [(u64, u64); 29] = [
     (bits::READ, format::VMA_READ),
     (bits::WRITE, format::VMA_WRITE),
     (bits::EXEC, format::VMA_EXEC),
@@ -69,6 +69,7 @@ const FLAGS: [(u64, u64); 28] = [
     (bits::PKEY2, format::VMA_PKEY2),
     (bits::PKEY3, format::VMA_PKEY3),
     (bits::MAYBE_GUARD, format::VMA_MAYBE_GUARD),
+    (bits::SHADOW_STACK, format::VMA_SHADOW_STACK),
 ];
 
 /// Flags that are set by their own call, when everything is mapped.
@@ -122,7 +123,8 @@ pub(super) fn to_kernel(flags: u64) -> (u64, u64) {
     FLAGS
         .iter()
         .fold((0, flags), |(known, left), &(kernel, image)| {
-            if flags & image != 0 {
+            // This kernel may have no such flag.
+            if flags & image != 0 && kernel != 0 {
                 (known | kernel, left & !image)
             } else {
                 (known, left)
@@ -321,6 +323,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
         || to_kernel(vma.flags & !format::VMA_UNRESERVED).1 != 0
         || (vma.flags & format::VMA_UNRESERVED != 0 && !may_be_unreserved(&vma))
         || !object_fits
+        || (vma.flags & format::VMA_SHADOW_STACK != 0 && !may_be_shadow_stack(&vma))
         || (vma.flags & format::VMA_SHARED != 0 && !may_share)
         || (vma.kind == format::VMA_ANON && may_share)
         || (vma.kind == format::VMA_SPECIAL && vma.flags & !format::VMA_SEALED != 0)
@@ -330,6 +333,12 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
         return Err(EINVAL.into());
     }
     Ok(vma)
+}
+
+/// Whether a mapping is one that map_shadow_stack(2) makes.
+fn may_be_shadow_stack(vma: &Vma) -> bool {
+    vma.kind == format::VMA_ANON
+        && vma.flags & (format::VMA_SHARED | format::VMA_GROWSDOWN | format::VMA_DROPPABLE) == 0
 }
 
 /// Whether a mapping is a private one that counts, which one without a reservation would be.
@@ -426,6 +435,10 @@ fn restore(restart: &Restart, vma: &Vma) -> Result {
         Some(file) if errno == ENOMEM && sys::hugetlb::shift(file) != 0 => restart.log.error(
             errno,
             fmt!("mapping at {start:#x}: there are not enough huge pages"),
+        ),
+        _ if errno == EOPNOTSUPP && flags & format::VMA_SHADOW_STACK != 0 => restart.log.error(
+            errno,
+            fmt!("mapping at {start:#x}: this CPU has no shadow stacks"),
         ),
         _ => errno.into(),
     })

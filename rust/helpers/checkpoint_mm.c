@@ -417,6 +417,8 @@ __rust_helper int rust_helper_checkpoint_mmap(struct file *file,
 		return -EINVAL;
 	if (vm & ARCH_VM_PKEY_FLAGS && !arch_pkeys_enabled())
 		return -EOPNOTSUPP;
+	if (vm & VM_SHADOW_STACK && !arch_checkpoint_has_shadow_stacks())
+		return -EOPNOTSUPP;
 	if (vm & VM_READ)
 		prot |= PROT_READ;
 	if (vm & VM_WRITE)

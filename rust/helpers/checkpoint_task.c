@@ -357,9 +357,9 @@ __rust_helper void rust_helper_checkpoint_arch_set_state(const u64 *state)
 	arch_checkpoint_set_state(state);
 }
 
-__rust_helper bool rust_helper_checkpoint_arch_fits(const u64 *state)
+__rust_helper const char *rust_helper_checkpoint_arch_lacks(const u64 *state)
 {
-	return arch_checkpoint_fits(state);
+	return arch_checkpoint_lacks(state);
 }
 
 __rust_helper void rust_helper_checkpoint_arch_reset(void)

@@ -29,6 +29,22 @@ __rust_helper int rust_helper_checkpoint_set_breakpoints(u32 there,
 	return arch_checkpoint_set_breakpoints(there, state);
 }
 
+__rust_helper void rust_helper_checkpoint_shadow_stack(struct task_struct *task,
+						       u64 *state)
+{
+	arch_checkpoint_shadow_stack(task, state);
+}
+
+__rust_helper bool rust_helper_checkpoint_has_shadow_stacks(void)
+{
+	return arch_checkpoint_has_shadow_stacks();
+}
+
+__rust_helper int rust_helper_checkpoint_set_shadow_stack(const u64 *state)
+{
+	return arch_checkpoint_set_shadow_stack(state);
+}
+
 __rust_helper u32 rust_helper_checkpoint_read_ldt(struct mm_struct *mm,
 						  u64 *entries, u32 max)
 {

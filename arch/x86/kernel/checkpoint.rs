@@ -4,9 +4,8 @@
 //!
 //! Kept: general registers with the segments and the bases of fs and gs, the whole extended state of
 //! the FPU; 32-bit code in 32-bit and in 64-bit programs; set_thread_area(2), modify_ldt(2),
-//! ioperm(2) and iopl(2); hardware breakpoints of ptrace(2).
-//! Not kept, and refused: shadow stacks, linear address masking, ARCH_SET_CPUID, the permission for
-//! AMX.
+//! ioperm(2) and iopl(2); hardware breakpoints of ptrace(2); shadow stacks.
+//! Not kept, and refused: linear address masking, ARCH_SET_CPUID, the permission for AMX.
 
 #[path = "checkpoint/breakpoint.rs"]
 mod breakpoint;
@@ -14,6 +13,8 @@ mod breakpoint;
 mod ioport;
 #[path = "checkpoint/ldt.rs"]
 mod ldt;
+#[path = "checkpoint/shadow_stack.rs"]
+mod shadow_stack;
 #[path = "checkpoint/xstate.rs"]
 mod xstate;
 
@@ -23,12 +24,14 @@ pub(crate) use self::ldt::save as save_mm;
 use crate::error::Result;
 use crate::format::memory;
 use crate::format::task;
+use crate::format::x86;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image::RawRecord;
 use crate::plan::KindOf;
 use crate::restore::Restart;
 use crate::save::Saver;
+use crate::sys;
 use crate::sys::freeze::Frozen;
 use crate::sys::mm::MM_ARCH;
 use crate::sys::task::TASK_ARCH;
@@ -50,10 +53,11 @@ pub(crate) const SAVED: [u32; 3] = [
 pub(crate) const SPARSE: [u32; 1] = [bindings::NT_386_TLS];
 
 /// The register sets that are parts of others, or have a record of their own.
-pub(crate) const DERIVED: [u32; 3] = [
+pub(crate) const DERIVED: [u32; 4] = [
     bindings::NT_PRFPREG,
     bindings::NT_PRXFPREG,
     bindings::NT_386_IOPERM,
+    bindings::NT_X86_SHSTK,
 ];
 
 /// The names of the mappings that come with the vdso.
@@ -95,7 +99,7 @@ pub(crate) fn check_mm(state: &[u64; MM_ARCH]) -> Result {
 /// Checks what the image has of a task for this architecture.
 pub(crate) fn check_task(state: &[u64; TASK_ARCH]) -> Result {
     let [_number, _error, _address, _debug, flags, reserved] = *state;
-    let known = task::X86_ADDR32 | task::X86_CALL32 | task::X86_POKED32 | task::X86_RESTART32;
+    let known = x86::ADDR32 | x86::CALL32 | x86::POKED32 | x86::RESTART32;
 
     if flags & !known != 0 || reserved != 0 {
         return Err(EINVAL.into());
@@ -106,20 +110,33 @@ pub(crate) fn check_task(state: &[u64; TASK_ARCH]) -> Result {
 /// Saves what a task has that only this architecture knows.
 pub(crate) fn save_task(saver: &mut Saver<'_>, task: &Frozen, number: ObjRef) -> Result {
     ioport::save(saver, task, number)?;
-    breakpoint::save(saver, task, number)
+    breakpoint::save(saver, task, number)?;
+    shadow_stack::save(saver, task, number)
+}
+
+/// What the CPU or the kernel lacks of what a task uses besides its registers, in words.
+pub(crate) fn task_lacks(restart: &Restart, number: ObjRef) -> Result<Option<&'static str>> {
+    let (state, _) = restart.record::<task::Task>(number)?;
+
+    match sys::process::arch_lacks(&state.arch) {
+        None => shadow_stack::lacks(restart, number),
+        what => Ok(what),
+    }
 }
 
 /// Gives it to the running task.
 pub(crate) fn restore_task(restart: &Restart, number: ObjRef) -> Result {
     ioport::restore(restart, number)?;
-    breakpoint::restore(restart, number)
+    breakpoint::restore(restart, number)?;
+    shadow_stack::restore(restart, number)
 }
 
 /// Checks a record that only this architecture has; gives the object that it belongs to.
 pub(crate) fn check_record(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<ObjRef> {
     let (owner, kind) = match record.kind {
-        task::IoPermissions::KIND => (ioport::check(record)?, task::Task::KIND),
-        task::Breakpoints::KIND => (breakpoint::check(record)?, task::Task::KIND),
+        x86::IoPermissions::KIND => (ioport::check(record)?, task::Task::KIND),
+        x86::Breakpoints::KIND => (breakpoint::check(record)?, task::Task::KIND),
+        x86::ShadowStack::KIND => (shadow_stack::check(record)?, task::Task::KIND),
         memory::Ldt::KIND => (ldt::check(record)?, memory::Mm::KIND),
         _ => return Err(EINVAL.into()),
     };

@@ -128,6 +128,8 @@ pub const VMA_MAYBE_GUARD: u64 = 1 << 27;
 /// [`Vma::flags`]: a private mapping of huge pages that has none reserved, though it counts: a child
 /// has inherited it.
 pub const VMA_UNRESERVED: u64 = 1 << 28;
+/// [`Vma::flags`]: a shadow stack, map_shadow_stack(2).
+pub const VMA_SHADOW_STACK: u64 = 1 << 29;
 
 /// [`Vma::flags`]: the kernel may drop its pages at any time (MAP_DROPPABLE); the image has none.
 pub const VMA_DROPPABLE: u64 = 1 << 21;

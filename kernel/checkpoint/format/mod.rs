@@ -32,6 +32,7 @@ pub mod header;
 pub mod memory;
 pub mod namespace;
 pub mod task;
+pub mod x86;
 
 pub use self::header::Header;
 pub use self::header::Trailer;
@@ -76,7 +77,7 @@ macro_rules! for_each_record {
             task::Creds, task::Sighand, task::Process, task::Task, task::Regset,
             task::SigQueue, task::RestartBlock, task::IntervalTimers, task::PosixTimers,
             task::Ptrace, task::TaskUsage, task::ProcessUsage, task::Peaks,
-            task::IoPermissions, task::Breakpoints, task::Cgroup, task::Pids,
+            x86::IoPermissions, x86::Breakpoints, x86::ShadowStack, task::Cgroup, task::Pids,
             task::Attributes, task::SeccompFilter, task::TaskPolicy,
             memory::Mm, memory::Vma, memory::Shmem, memory::PageMap, memory::Guards,
             memory::HugeReserve, memory::Policies, memory::Ldt, memory::AioContext,

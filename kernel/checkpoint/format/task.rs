@@ -191,48 +191,6 @@ record! {
     }
 }
 
-/// [`Task::arch`] of x86: its addresses have 32 bits (execve(2) of a 32-bit program).
-pub const X86_ADDR32: u64 = 1;
-/// [`Task::arch`] of x86: it is in a system call for 32-bit code.
-pub const X86_CALL32: u64 = 2;
-/// [`Task::arch`] of x86: a 32-bit tracer has made it be in a system call.
-pub const X86_POKED32: u64 = 4;
-/// [`Task::arch`] of x86: its [`RestartBlock`] is of a system call for 32-bit code.
-pub const X86_RESTART32: u64 = 8;
-
-record! {
-    /// The I/O ports that a task may use (x86). The tail is the bitmap of ioperm(2), `words` words of
-    /// `u64` up to the last that permits a port; a bit that is not set permits it.
-    pub struct IoPermissions: kind 0x37, version 1, size 16 {
-        /// The [`Task`].
-        pub task: ObjRef,
-        /// iopl(2).
-        pub level: u32,
-        /// Words in the tail.
-        pub words: u32,
-        /// Zero.
-        pub reserved: u32,
-    }
-}
-
-record! {
-    /// The hardware breakpoints that ptrace(2) has set of a task (x86), if there are any, or if
-    /// something was written to the register DR7. It may have some that are not enabled, and a child
-    /// has what was written to DR7 from its parent. DR6 is in [`Task::arch`].
-    pub struct Breakpoints: kind 0x3a, version 1, size 56 {
-        /// The [`Task`].
-        pub task: ObjRef,
-        /// Which of the four there are, as a set.
-        pub there: u32,
-        /// The address of each: DR0 to DR3. 0 for one that is not there.
-        pub address: [u64; 4],
-        /// What each of them is, as DR7 has it: type, size, and the bit that enables it everywhere.
-        pub control: u64,
-        /// What was written to DR7 last.
-        pub dr7: u64,
-    }
-}
-
 record! {
     /// The cgroup (version 2) of a task, if it is not that of the root. The tail is its path below
     /// the one that is `up` above that of the root, without "/" at its ends.

@@ -597,6 +597,12 @@ pub(crate) mod bits {
         UFFD_MINOR = VMA_UFFD_MINOR_BIT;
         UFFD_RWP = VMA_UFFD_RWP_BIT;
     }
+
+    /// 0 if this kernel has none.
+    #[cfg(CONFIG_ARCH_HAS_USER_SHADOW_STACK)]
+    pub(crate) const SHADOW_STACK: u64 = 1 << bindings::VMA_SHADOW_STACK_BIT;
+    #[cfg(not(CONFIG_ARCH_HAS_USER_SHADOW_STACK))]
+    pub(crate) const SHADOW_STACK: u64 = 0;
 }
 
 /// What to map (`do_mmap`).

@@ -48,6 +48,8 @@ pub(crate) mod process;
 pub(crate) mod ptrace;
 pub(crate) mod regset;
 pub(crate) mod seccomp;
+#[cfg(CONFIG_X86)]
+pub(crate) mod shadow_stack;
 pub(crate) mod signal;
 pub(crate) mod signalfd;
 pub(crate) mod stream;

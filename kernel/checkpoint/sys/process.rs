@@ -21,10 +21,16 @@ pub(crate) fn set_comm(mut comm: [u8; 16]) {
     unsafe { bindings::__set_task_comm(bindings::get_current(), comm.as_ptr().cast(), false) };
 }
 
-/// Whether this kernel can run a task whose [`Snapshot::arch`] this is.
-pub(crate) fn arch_fits(arch: &[u64; TASK_ARCH]) -> bool {
-    // SAFETY: The helper has all words.
-    unsafe { bindings::checkpoint_arch_fits(arch.as_ptr()) }
+/// What a task whose [`Snapshot::arch`] this is cannot have here, in words.
+pub(crate) fn arch_lacks(arch: &[u64; TASK_ARCH]) -> Option<&'static str> {
+    // SAFETY: The helper has all words; the sentences are constants, in ASCII.
+    unsafe {
+        let sentence = bindings::checkpoint_arch_lacks(arch.as_ptr());
+
+        (!sentence.is_null())
+            .then(|| CStr::from_char_ptr(sentence).to_str().ok())
+            .flatten()
+    }
 }
 
 /// Takes from the running task what only the architecture knows, and clones have from who made them.

@@ -16,6 +16,7 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::freeze::Frozen;
+use kernel::fmt;
 use kernel::prelude::*;
 
 /// Refuses a task with registers that cannot be saved.
@@ -93,19 +94,25 @@ impl core::ops::Deref for Registers<'_> {
     }
 }
 
-/// Refuses a task that uses registers which this CPU does not have.
+/// Refuses a task that uses what this CPU, or this kernel, does not have.
 pub(crate) fn check_cpu(restart: &Restart, number: ObjRef) -> Result {
+    let refuse = |what: fmt::Arguments<'_>| {
+        let what = fmt!("object {}: it uses {what}", number.0);
+
+        Err(restart.log.error(EOPNOTSUPP, what))
+    };
+
     for record in restart.belonging::<Regset>(number) {
         let (state, data) = record.parse::<Regset>()?;
 
         if let Some(what) = arch::lacks(state.note, data)? {
-            return Err(restart.log.error(
-                EOPNOTSUPP,
-                fmt!("object {}: it uses {what}, which this CPU lacks", number.0),
-            ));
+            return refuse(fmt!("{what}, which this CPU lacks"));
         }
     }
-    Ok(())
+    match arch::task_lacks(restart, number)? {
+        Some(what) => refuse(fmt!("{what}")),
+        None => Ok(()),
+    }
 }
 
 /// Sets the registers of a task that is parked.

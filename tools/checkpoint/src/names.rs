@@ -6,6 +6,7 @@ use crate::format::file;
 use crate::format::header;
 use crate::format::memory;
 use crate::format::task;
+use crate::format::x86;
 use crate::format::Value;
 
 /// Bits and their names.
@@ -42,6 +43,13 @@ pub(crate) const VMA_FLAGS: Bits = &[
     (memory::VMA_PKEY2, "pkey2"),
     (memory::VMA_PKEY3, "pkey3"),
     (memory::VMA_MAYBE_GUARD, "guards"),
+    (memory::VMA_SHADOW_STACK, "shadow_stack"),
+];
+
+/// `ShadowStack::features`.
+const SHADOW_STACK_FEATURES: Bits = &[
+    (x86::SHADOW_STACK as u64, "enabled"),
+    (x86::SHADOW_STACK_WRITABLE as u64, "writable"),
 ];
 
 /// `Process::flags`.
@@ -286,6 +294,10 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         ("Ptrace", "flags") => bits(number, PTRACE_FLAGS),
         ("Ptrace", "options" | "exit_code") if number != 0 => format!("{number:#x}"),
         ("Breakpoints", "there" | "address" | "control" | "dr7") if number != 0 => {
+            format!("{number:#x}")
+        }
+        ("ShadowStack", "features") => bits(number, SHADOW_STACK_FEATURES),
+        ("ShadowStack", "locked" | "base" | "size" | "pointer") if number != 0 => {
             format!("{number:#x}")
         }
         ("Process", "flags") => bits(number, PROCESS_FLAGS),

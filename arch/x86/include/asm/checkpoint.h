@@ -21,9 +21,13 @@
 #include <linux/user.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
+#include <asm/fpu/api.h>
 #include <asm/fpu/xstate.h>
 #include <asm/ia32.h>
 #include <asm/io_bitmap.h>
+#include <asm/msr.h>
+#include <asm/prctl.h>
+#include <asm/shstk.h>
 #include <asm/syscall.h>
 #include <asm/syscalls.h>
 #include <asm/vdso.h>
@@ -87,13 +91,17 @@ static inline const struct user_regset_view *arch_checkpoint_view(unsigned int n
 /* What of x86 in a task cannot be saved; NULL if there is nothing. */
 static inline const char *arch_checkpoint_refused(struct task_struct *task)
 {
+	const struct fpu *fpu;
+
 #ifdef CONFIG_ADDRESS_MASKING
 	if (task->mm && mm_lam_cr3_mask(task->mm))
 		return "uses linear address masking (ARCH_ENABLE_TAGGED_ADDR)";
 #endif
-	if (x86_task_fpu(task->group_leader)->perm.__state_perm &
-	    XFEATURE_MASK_USER_DYNAMIC)
+	fpu = x86_task_fpu(task->group_leader);
+	if (fpu->perm.__state_perm & XFEATURE_MASK_USER_DYNAMIC)
 		return "may use AMX (ARCH_REQ_XCOMP_PERM)";
+	if (fpu->guest_perm.__state_perm & XFEATURE_MASK_USER_DYNAMIC)
+		return "may let guests use AMX (ARCH_REQ_XCOMP_GUEST_PERM)";
 	if (test_tsk_thread_flag(task, TIF_NOCPUID))
 		return "may not use CPUID (ARCH_SET_CPUID)";
 	return NULL;
@@ -185,6 +193,79 @@ static inline int arch_checkpoint_set_breakpoints(u32 there, const u64 *state)
 	return ret;
 }
 
+/* Whether there are shadow stacks for user space. */
+static inline bool arch_checkpoint_has_shadow_stacks(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_USER_SHSTK);
+}
+
+/* See struct ShadowStack of the format. */
+enum {
+	ARCH_CHECKPOINT_SHSTK_FEATURES,
+	ARCH_CHECKPOINT_SHSTK_LOCKED,
+	ARCH_CHECKPOINT_SHSTK_BASE,
+	ARCH_CHECKPOINT_SHSTK_SIZE,
+	ARCH_CHECKPOINT_SHSTK_POINTER,
+	ARCH_CHECKPOINT_SHSTK_WORDS,
+};
+
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+/* The shadow stack of a task, all but the pointer, which is a register set. */
+static inline void arch_checkpoint_shadow_stack(struct task_struct *task, u64 *state)
+{
+	const struct thread_struct *thread = &task->thread;
+
+	memset(state, 0, ARCH_CHECKPOINT_SHSTK_WORDS * sizeof(*state));
+	state[ARCH_CHECKPOINT_SHSTK_LOCKED] = thread->features_locked;
+	if (!(thread->features & ARCH_SHSTK_SHSTK))
+		return;
+	state[ARCH_CHECKPOINT_SHSTK_FEATURES] = thread->features;
+	/* One that was made by vfork(2) unmaps nothing. */
+	if (thread->shstk.base) {
+		state[ARCH_CHECKPOINT_SHSTK_BASE] = thread->shstk.base;
+		state[ARCH_CHECKPOINT_SHSTK_SIZE] = thread->shstk.size;
+	}
+}
+
+/* Lets current, which has none, use a shadow stack, see shstk_setup(). */
+static inline int arch_checkpoint_set_shadow_stack(const u64 *state)
+{
+	struct thread_struct *thread = &current->thread;
+	const u64 features = state[ARCH_CHECKPOINT_SHSTK_FEATURES];
+	const u64 pointer = state[ARCH_CHECKPOINT_SHSTK_POINTER];
+
+	if (features && !arch_checkpoint_has_shadow_stacks())
+		return -EOPNOTSUPP;
+	/* As in ssp_set(): what the CPU would not take. */
+	if (pointer >= TASK_SIZE_MAX || !IS_ALIGNED(pointer, 8) ||
+	    state[ARCH_CHECKPOINT_SHSTK_BASE] +
+	    state[ARCH_CHECKPOINT_SHSTK_SIZE] > TASK_SIZE_MAX)
+		return -EINVAL;
+	if (features & ARCH_SHSTK_SHSTK) {
+		fpregs_lock_and_load();
+		wrmsrq(MSR_IA32_PL3_SSP, pointer);
+		wrmsrq(MSR_IA32_U_CET, CET_SHSTK_EN |
+		       (features & ARCH_SHSTK_WRSS ? CET_WRSS_EN : 0));
+		fpregs_unlock();
+		thread->shstk.base = state[ARCH_CHECKPOINT_SHSTK_BASE];
+		thread->shstk.size = state[ARCH_CHECKPOINT_SHSTK_SIZE];
+	}
+	thread->features = features;
+	thread->features_locked = state[ARCH_CHECKPOINT_SHSTK_LOCKED];
+	return 0;
+}
+#else
+static inline void arch_checkpoint_shadow_stack(struct task_struct *task, u64 *state)
+{
+	memset(state, 0, ARCH_CHECKPOINT_SHSTK_WORDS * sizeof(*state));
+}
+
+static inline int arch_checkpoint_set_shadow_stack(const u64 *state)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
 /* Whether its tracer has the task trap after an instruction. */
 static inline bool arch_checkpoint_is_stepped(struct task_struct *task)
 {
@@ -257,10 +338,30 @@ static inline void arch_checkpoint_set_state(const u64 *state)
 #endif
 }
 
-/* Whether this kernel can run what @state says. */
-static inline bool arch_checkpoint_fits(const u64 *state)
+/* What a task that is as @state says cannot have here; NULL if there is nothing. */
+static inline const char *arch_checkpoint_lacks(const u64 *state)
 {
-	return !state[4] || (IS_ENABLED(CONFIG_IA32_EMULATION) && ia32_enabled());
+	if (state[4] && !(IS_ENABLED(CONFIG_IA32_EMULATION) && ia32_enabled()))
+		return "32-bit code, which this kernel does not run";
+	return NULL;
+}
+
+/*
+ * Takes the shadow stack from current. One that clone(2) has made for it is in
+ * the memory of the restarter still.
+ */
+static inline void arch_checkpoint_reset_shadow_stack(void)
+{
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+	if (shstk_is_enabled()) {
+		fpregs_lock_and_load();
+		wrmsrq(MSR_IA32_U_CET, 0);
+		wrmsrq(MSR_IA32_PL3_SSP, 0);
+		fpregs_unlock();
+		shstk_free(current);
+	}
+#endif
+	reset_thread_features();
 }
 
 /* Takes from current, a task of a restart, what it has from the restarter. */
@@ -275,6 +376,7 @@ static inline void arch_checkpoint_reset(void)
 	load_TLS(&current->thread, smp_processor_id());
 	preempt_enable();
 	flush_ptrace_hw_breakpoint(current);
+	arch_checkpoint_reset_shadow_stack();
 #ifdef CONFIG_X86_IOPL_IOPERM
 	current->thread.iopl_emul = 0;
 	io_bitmap_exit(current);

@@ -9,7 +9,7 @@
 //! C source: `arch/x86/kernel/ioport.c`
 
 use crate::error::Result;
-use crate::format::task::IoPermissions;
+use crate::format::x86::IoPermissions;
 use crate::format::ObjRef;
 use crate::image;
 use crate::image::RawRecord;

@@ -10,6 +10,7 @@ mod file;
 mod memory;
 mod namespace;
 mod task;
+mod x86;
 
 use std::any::Any;
 

@@ -24,11 +24,9 @@ use crate::format::namespace::PidNs;
 use crate::format::namespace::UserNs;
 use crate::format::task;
 use crate::format::task::Attributes;
-use crate::format::task::Breakpoints;
 use crate::format::task::Cgroup;
 use crate::format::task::Creds;
 use crate::format::task::IntervalTimers;
-use crate::format::task::IoPermissions;
 use crate::format::task::Peaks;
 use crate::format::task::Pids;
 use crate::format::task::PosixTimer;
@@ -344,56 +342,6 @@ impl Kind for Peaks {
             true => Ok(()),
             false => Err("so many pages are impossible".into()),
         }
-    }
-}
-
-impl Kind for IoPermissions {
-    no_object!();
-
-    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
-        vec![must("task", self.task, &[Task::KIND])]
-    }
-
-    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
-        Ok(vec![(
-            "bitmap",
-            list(tail.list::<u64>(self.words, "words of bitmap")?),
-        )])
-    }
-
-    fn check(&self) -> Result<()> {
-        match self.level {
-            0..=3 => Ok(()),
-            level => Err(format!("there is no I/O privilege level {level}")),
-        }
-    }
-}
-
-impl Kind for Breakpoints {
-    no_object!();
-
-    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
-        vec![must("task", self.task, &[Task::KIND])]
-    }
-
-    fn check(&self) -> Result<()> {
-        check_bits("there", self.there, 0xfu32)?;
-        for (number, address) in self.address.iter().enumerate() {
-            let enabled = self.control >> (2 * number) & 3;
-            let what = self.control >> (16 + 4 * number) & 0xf;
-            let there = self.there >> number & 1 != 0;
-            if !there && (*address, enabled, what) != (0, 0, 0) {
-                return Err(format!("breakpoint {number} is not there, and is set"));
-            }
-            // I/O ports, or code with a size.
-            if what & 3 == 2 || (what & 3 == 0 && what != 0) {
-                return Err(format!("breakpoint {number} is of no type"));
-            }
-        }
-        if self.there == 0 && self.dr7 == 0 {
-            return Err("there is no breakpoint".into());
-        }
-        Ok(())
     }
 }
 

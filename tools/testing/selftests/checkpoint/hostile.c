@@ -35,6 +35,7 @@
 #include <linux/ioprio.h>
 #ifdef __x86_64__
 #include <asm/ldt.h>
+#include <asm/prctl.h>
 #include <sys/io.h>
 #include <sys/user.h>
 #endif
@@ -358,6 +359,15 @@ static void breakpoints_check(enum cr_phase phase)
 			 page * (n + 1));
 	CHECK_EQ(ptrace(PTRACE_PEEKUSER, traced, DEBUG_REGISTER(7), 0),
 		 BREAKPOINTS);
+}
+#endif
+
+/* A task that never will have a shadow stack. */
+#ifdef __x86_64__
+static void locked_setup(void)
+{
+	if (syscall(SYS_arch_prctl, ARCH_SHSTK_LOCK, ARCH_SHSTK_SHSTK))
+		cr_skip("this kernel knows no shadow stacks");
 }
 #endif
 
@@ -1243,6 +1253,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = kind_drive, .kind = 0x37 },
 	{ "hostile.breakpoints", CR_SUBTREE, breakpoints_setup,
 	  breakpoints_check, .drive = kind_drive, .kind = 0x3a },
+	{ "hostile.shadow_stack", CR_SUBTREE, locked_setup, alone_check,
+	  .drive = kind_drive, .kind = 0x3b },
 	{ "hostile.segments", CR_SUBTREE, segments_setup, alone_check,
 	  .drive = kind_drive, .kind = 0x49 },
 #endif
