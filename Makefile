@@ -11,7 +11,8 @@
 #: VARIANT=     "debug": a kernel that looks for its own mistakes, and is slow
 #:              "without": one without the subsystem, as `make idle` needs it
 #: V=1          show commands
-#: ACCEL=kvm    let the machine use the processor, instead of emulating it
+#: ACCEL=       "kvm": let the machine use the processor, instead of emulating it
+#:              "bochs": let Bochs emulate it, which is slow; see `make bochs`
 #: ICOUNT=1     let the clock of the machine count instructions: times repeat
 #: MEMORY=      megabytes of memory of the machine (2048; 6144 to measure)
 #: CPU=         their model (max), as QEMU names it: max,-avx
@@ -128,6 +129,15 @@ DEBUG_TESTS := calls cow.* injected.*.container injected.disk.* hostile.garbage.
 .PHONY: debug
 debug: ## run some tests on a kernel that looks for its own mistakes
 	$(Q)$(MAKE) test VARIANT=debug T='$(DEBUG_TESTS)'
+
+# What needs a processor that QEMU does not emulate.
+BOCHS_TESTS := shadow_stacks registers moves checkpoint_shadow_stack checkpoint_xstate
+
+.PHONY: bochs
+bochs: all selftests ## run the tests of x86 that QEMU has no processor for
+	$(Q)config/bochs
+	$(Q)config/kernel -s bzImage
+	$(Q)ACCEL=bochs T='$(BOCHS_TESTS)' $(VM) test --no-host
 
 .PHONY: demo
 demo: all ## checkpoint real programs, reboot the machine, restart them

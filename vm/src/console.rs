@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::Read;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::ChildStdout;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
@@ -20,7 +19,7 @@ pub struct Console {
 
 impl Console {
     /// Read the console until the machine ends.
-    pub fn follow(mut source: ChildStdout, path: PathBuf) -> Result<Console> {
+    pub fn follow(mut source: Box<dyn Read + Send>, path: PathBuf) -> Result<Console> {
         let mut file = File::create(&path)?;
         let text = Arc::new(Mutex::new(Vec::new()));
         let shared = text.clone();

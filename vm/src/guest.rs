@@ -54,7 +54,7 @@ const FILE_SYSTEMS: [(&str, &str, MountFlags, &str); 8] = [
 ];
 const NOTHING_SPECIAL: MountFlags = MountFlags::empty();
 
-/// Disks by their serial number, and where they go. `/out` is synchronous: what
+/// Disks by their serial number, or what an IDE disk has as its model, and where they go. `/out` is synchronous: what
 /// a program wrote there comes back even if the kernel dies right after.
 const DISKS: [(&str, &str, MountFlags); 3] = [
     ("extra", "/extra", MountFlags::RDONLY),
@@ -162,8 +162,11 @@ fn mount_all() -> Result<()> {
     }
     for disk in fs::read_dir("/sys/block")? {
         let disk = disk?;
-        let serial = fs::read_to_string(disk.path().join("serial")).unwrap_or_default();
-        let known = DISKS.iter().find(|(name, ..)| *name == serial.trim());
+        let name = ["serial", "device/model"]
+            .iter()
+            .find_map(|file| fs::read_to_string(disk.path().join(file)).ok())
+            .unwrap_or_default();
+        let known = DISKS.iter().find(|(known, ..)| *known == name.trim());
         if let Some((_, place, flags)) = known {
             let device = format!("/dev/{}", disk.file_name().to_string_lossy());
             rustix::mount::mount(device, *place, "ext4", *flags, None)
@@ -185,7 +188,19 @@ fn open_port() -> Result<File> {
                 .context(device);
         }
     }
-    anyhow::bail!("the host gave no port named {}", vm::PORT)
+    // Bochs has a serial line instead.
+    let device = "/dev/ttyS1";
+    let line = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(rustix::fs::OFlags::NOCTTY.bits().try_into()?)
+        .open(device)
+        .context(device)?;
+    let mut settings = termios::tcgetattr(&line).context(device)?;
+    settings.make_raw();
+    settings.set_speed(115_200)?;
+    termios::tcsetattr(&line, termios::OptionalActions::Now, &settings)?;
+    Ok(line)
 }
 
 fn power_off() -> ! {

@@ -85,6 +85,29 @@ impl Layout {
         }
     }
 
+    /// The kernel for a boot loader.
+    pub fn boot_image(&self) -> Result<PathBuf> {
+        let folder = self.kernel()?;
+        let path = folder.with_file_name("arch/x86/boot/bzImage");
+        ensure!(
+            path.exists(),
+            "{} is missing; run: config/kernel bzImage",
+            path.display()
+        );
+        Ok(path)
+    }
+
+    /// The root of a file system that has Bochs.
+    pub fn bochs(&self) -> Result<PathBuf> {
+        let path = self.build.join("bochs");
+        ensure!(
+            path.exists(),
+            "{} is missing; run: config/bochs",
+            path.display()
+        );
+        Ok(path)
+    }
+
     pub fn root_disk(&self) -> Result<PathBuf> {
         self.built("rootfs.ext4", "make rootdisk")
     }

@@ -1,23 +1,23 @@
-//! QEMU, and the conversation with the guest.
+//! The emulator, and the conversation with the guest.
+//!
+//! - `qemu`: the machine of nearly all tests.
+//! - `bochs`: a slow one, whose processor has what QEMU's lacks.
+
+mod bochs;
+mod qemu;
 
 use crate::console::Console;
-use crate::disk::Access;
 use crate::disk::Disk;
 use crate::layout::Layout;
 use anyhow::bail;
 use anyhow::ensure;
-use anyhow::Context;
 use anyhow::Result;
 use clap::Args;
-use rustix::io::fcntl_setfd;
-use rustix::io::FdFlags;
 use std::fs;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
@@ -29,7 +29,7 @@ use vm::Request;
 /// What the machine is made of.
 #[derive(Args, Clone)]
 pub struct Hardware {
-    /// Emulate the processor (tcg), or use the host's (kvm).
+    /// Emulate the processor (tcg), use the host's (kvm), or let Bochs emulate another one (bochs).
     #[arg(long, env = "ACCEL", default_value = "tcg")]
     accel: String,
 
@@ -45,7 +45,7 @@ pub struct Hardware {
     #[arg(long, env = "ICOUNT", value_parser = clap::builder::BoolishValueParser::new())]
     icount: bool,
 
-    /// The processor, as QEMU names it.
+    /// The processor, as QEMU or Bochs names it; max is the one that has most.
     #[arg(long, env = "CPU", default_value = "max")]
     cpu: String,
 
@@ -63,7 +63,10 @@ impl Hardware {
             true => ", 1 ns per instruction",
             false => "",
         };
-        format!("QEMU {accel}{clock}, {cpus} CPUs, {memory} MB")
+        match self.is_bochs() {
+            true => format!("Bochs, 1 CPU, {} MB", memory.min(bochs::MEMORY_MAX)),
+            false => format!("QEMU {accel}{clock}, {cpus} CPUs, {memory} MB"),
+        }
     }
 
     /// One processor, and a clock that counts its instructions: what is measured comes out the
@@ -76,13 +79,31 @@ impl Hardware {
         }
     }
 
-    /// A processor that lacks some features.
-    pub fn without(&self, features: &[&str]) -> Hardware {
+    /// An older processor: without some features of QEMU's, or what came before that of Bochs.
+    pub fn older(&self, features: &[&str]) -> Hardware {
         let mut hardware = self.clone();
+        if self.is_bochs() {
+            hardware.cpu = bochs::OLDER_PROCESSOR.to_owned();
+            return hardware;
+        }
         for feature in features {
             hardware.cpu += &format!(",-{feature}");
         }
         hardware
+    }
+
+    /// Whether it is no machine of QEMU.
+    pub fn is_bochs(&self) -> bool {
+        self.accel == "bochs"
+    }
+
+    /// How many times slower the machine is than QEMU with the ordinary kernel, at most.
+    pub fn slowness(&self, layout: &Layout) -> u32 {
+        let emulator = match self.is_bochs() {
+            true => 5,
+            false => 1,
+        };
+        emulator * layout.variant.slowness()
     }
 
     fn memory(&self, layout: &Layout) -> u32 {
@@ -99,10 +120,28 @@ pub enum Boot {
     Kunit,
 }
 
+impl Boot {
+    /// What the kernel's command line has for it.
+    fn arguments(self) -> &'static str {
+        match self {
+            Boot::Quiet => "loglevel=5 kunit.enable=0",
+            Boot::Kunit => "loglevel=7 kunit.filter_glob=checkpoint*",
+        }
+    }
+}
+
+/// An emulator that has been started: its ways to the guest.
+struct Emulator {
+    child: Child,
+    /// The conversation.
+    port: File,
+    console: Box<dyn Read + Send>,
+}
+
 /// A machine that is up.
 pub struct Machine {
-    qemu: Child,
-    port: UnixStream,
+    emulator: Child,
+    port: File,
     events: mpsc::Receiver<Event>,
     pub console: Console,
 }
@@ -110,7 +149,7 @@ pub struct Machine {
 /// Why a machine gave no answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// QEMU ended: the kernel panicked, or somebody powered it off.
+    /// The emulator ended: the kernel panicked, or somebody powered it off.
     Dead,
     /// It said nothing for that long.
     Silent(Duration),
@@ -128,28 +167,25 @@ impl Machine {
         disks: &[Disk],
         scratch: &Path,
     ) -> Result<Machine> {
-        let (port, guest_end) = UnixStream::pair()?;
-        fcntl_setfd(&guest_end, FdFlags::empty())?;
-        let mut command = qemu(layout, hardware, boot, disks, &guest_end)?;
-        // QEMU keeps what the machine writes to its root disk in TMPDIR.
-        let mut qemu = command
-            .env("TMPDIR", scratch)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{:?}", command.get_program()))?;
-        drop(guest_end);
-        let serial = qemu.stdout.take().context("stdout of QEMU")?;
-        let console = Console::follow(serial, layout.vm()?.join("console.log"))?;
+        let start = match hardware.is_bochs() {
+            true => bochs::start,
+            false => qemu::start,
+        };
+        let Emulator {
+            child,
+            port,
+            console,
+        } = start(layout, hardware, boot, disks, scratch)?;
+        let console = Console::follow(console, layout.vm()?.join("console.log"))?;
         let events = listen(port.try_clone()?);
         let mut machine = Machine {
-            qemu,
+            emulator: child,
             port,
             events,
             console,
         };
         let started = Instant::now();
-        let limit = BOOT_LIMIT * layout.variant.slowness();
+        let limit = BOOT_LIMIT * hardware.slowness(layout);
         loop {
             match machine.event(limit.saturating_sub(started.elapsed())) {
                 Ok(Event::Ready) => return Ok(machine),
@@ -164,7 +200,7 @@ impl Machine {
     }
 
     /// A second way to send, for another thread.
-    pub fn sender(&self) -> Result<UnixStream> {
+    pub fn sender(&self) -> Result<File> {
         Ok(self.port.try_clone()?)
     }
 
@@ -274,7 +310,7 @@ impl Machine {
 
     fn ends_within(&mut self, limit: Duration) -> Result<bool> {
         let started = Instant::now();
-        while self.qemu.try_wait()?.is_none() {
+        while self.emulator.try_wait()?.is_none() {
             if started.elapsed() > limit {
                 return Ok(false);
             }
@@ -283,11 +319,11 @@ impl Machine {
         Ok(true)
     }
 
-    /// Let QEMU end by itself for some time, then end it.
+    /// Let the emulator end by itself for some time, then end it.
     fn end(&mut self, limit: Duration) {
         if !matches!(self.ends_within(limit), Ok(true)) {
-            self.qemu.kill().ok();
-            self.qemu.wait().ok();
+            self.emulator.kill().ok();
+            self.emulator.wait().ok();
         }
         self.console.finish();
     }
@@ -300,7 +336,7 @@ impl Drop for Machine {
 }
 
 /// Receive events until the machine ends.
-fn listen(mut port: UnixStream) -> mpsc::Receiver<Event> {
+fn listen(mut port: File) -> mpsc::Receiver<Event> {
     let (sender, events) = mpsc::channel();
     thread::spawn(move || {
         while let Ok(event) = vm::receive(&mut port) {
@@ -310,89 +346,4 @@ fn listen(mut port: UnixStream) -> mpsc::Receiver<Event> {
         }
     });
     events
-}
-
-fn qemu(
-    layout: &Layout,
-    hardware: &Hardware,
-    boot: Boot,
-    disks: &[Disk],
-    port: &UnixStream,
-) -> Result<Command> {
-    let (program, board) = match layout.arch.as_str() {
-        "x86_64" => ("qemu-system-x86_64", "q35"),
-        other => bail!("no machine is known for ARCH={other}"),
-    };
-    let accel = match (hardware.accel.as_str(), hardware.icount) {
-        // Instructions are counted in one order only.
-        ("tcg", true) => "tcg,thread=single",
-        ("tcg", false) => "tcg,thread=multi",
-        (other, true) => bail!("ACCEL={other} counts no instructions"),
-        (other, false) => other,
-    };
-    let mut command = Command::new(program);
-    command.args(["-machine", board, "-accel", accel, "-cpu", &hardware.cpu]);
-    if hardware.icount {
-        command.args(["-icount", "shift=0,sleep=off"]);
-    }
-    command.args([
-        "-smp",
-        &hardware.cpus.to_string(),
-        "-m",
-        &format!("{}M", hardware.memory(layout)),
-    ]);
-    command.args([
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-        "-no-reboot",
-    ]);
-    command.args(["-serial", "stdio", "-device", "virtio-rng-pci"]);
-
-    let root = Disk {
-        serial: "root",
-        path: layout.root_disk()?,
-        access: Access::Forget,
-    };
-    for (index, disk) in std::iter::once(&root).chain(disks).enumerate() {
-        add_disk(&mut command, index, disk);
-    }
-
-    let port = port.as_raw_fd();
-    command
-        .arg("-chardev")
-        .arg(format!("socket,id=port,fd={port}"));
-    command.args(["-device", "virtio-serial-pci"]);
-    command
-        .arg("-device")
-        .arg(format!("virtserialport,chardev=port,name={}", vm::PORT));
-
-    let boot = match boot {
-        Boot::Quiet => "loglevel=5 kunit.enable=0",
-        Boot::Kunit => "loglevel=7 kunit.filter_glob=checkpoint*",
-    };
-    command
-        .arg("-kernel")
-        .arg(layout.kernel()?)
-        .arg("-append")
-        .arg(format!(
-            "console=ttyS0 root=/dev/vda rw panic=-1 log_buf_len=4M {boot} {} {}",
-            layout.variant.arguments(),
-            hardware.append
-        ));
-    Ok(command)
-}
-
-fn add_disk(command: &mut Command, index: usize, disk: &Disk) {
-    let access = match disk.access {
-        Access::Read => "read-only=on",
-        Access::Write => "cache=unsafe",
-        Access::Forget => "snapshot=on",
-    };
-    // A comma in a path is doubled, as in all of QEMU's options.
-    let path = disk.path.display().to_string().replace(',', ",,");
-    let drive = format!("if=none,id=disk{index},format=raw,{access},file={path}");
-    let device = format!("virtio-blk-pci,drive=disk{index},serial={}", disk.serial);
-    command.args(["-drive", &drive, "-device", &device]);
 }

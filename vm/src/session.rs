@@ -14,9 +14,9 @@ use rustix::stdio;
 use rustix::termios;
 use rustix::termios::OptionalActions;
 use rustix::termios::Termios;
+use std::fs::File;
 use std::io::Read;
 use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -147,7 +147,7 @@ fn terminal_size() -> Option<Size> {
 
 /// Pass on the keys, and the size of the terminal when it has changed. The size
 /// is looked at with every key, which is when it matters.
-fn forward_keys(mut port: UnixStream, mut size: Size) {
+fn forward_keys(mut port: File, mut size: Size) {
     let mut keys = [0; 1024];
     while let Ok(length @ 1..) = std::io::stdin().read(&mut keys) {
         if let Some(now) = terminal_size().filter(|now| *now != size) {

@@ -54,7 +54,7 @@ impl Test {
         if !self.no_host && layout.variant == Variant::Plain {
             host::test(&wanted, &mut report)?;
         }
-        let patience = Duration::from_secs(self.patience) * layout.variant.slowness();
+        let patience = Duration::from_secs(self.patience) * hardware.slowness(layout);
         let mut guest = Guest::new(layout, hardware, patience)?;
         kunit::test(&mut guest, &wanted, &mut report)?;
         selftest::test(&mut guest, &wanted, &mut report)?;

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-/// What the CPU of the second machine does not have.
+/// What the CPU of the second machine does not have, in QEMU.
 const LACKS: &[&str] = &["pku", "avx", "avx2", "fma", "f16c", "vaes", "vpclmulqdq"];
 
 /// A test: the program's argument, and whether it can be moved.
@@ -30,6 +30,8 @@ struct Move {
     name: &'static str,
     argument: &'static str,
     refused: Option<&'static str>,
+    /// Whether it needs the processors of Bochs, or those of QEMU.
+    bochs: bool,
 }
 
 const MOVES: &[Move] = &[
@@ -37,11 +39,19 @@ const MOVES: &[Move] = &[
         name: "move.unused_registers",
         argument: "",
         refused: None,
+        bochs: false,
     },
     Move {
         name: "move.used_registers",
         argument: "avx",
         refused: Some("AVX, which this CPU lacks"),
+        bochs: false,
+    },
+    Move {
+        name: "move.shadow_stack",
+        argument: "shadow_stack",
+        refused: Some("a shadow stack, which this CPU lacks"),
+        bochs: true,
     },
 ];
 
@@ -54,7 +64,7 @@ pub fn test(
 ) -> Result<()> {
     let moves: Vec<&Move> = MOVES
         .iter()
-        .filter(|one| wanted.has(&["moves", one.name]))
+        .filter(|one| one.bochs == hardware.is_bochs() && wanted.has(&["moves", one.name]))
         .collect();
     if moves.is_empty() {
         return Ok(());
@@ -81,7 +91,7 @@ pub fn test(
             return Ok(());
         }
     };
-    let other = hardware.without(LACKS);
+    let other = hardware.older(LACKS);
     let arrived = place.visit(&other, |shell| {
         for (one, result) in moves.iter().zip(&mut results) {
             if result.is_ok() {

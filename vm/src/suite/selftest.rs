@@ -101,7 +101,7 @@ fn column(line: &str, width: usize) -> (&str, &str) {
 
 fn run(guest: &mut Guest, program: &str, filter: &str, report: &mut Report) -> Result<()> {
     let patience = guest.patience;
-    let slowness = guest.layout.variant.slowness();
+    let slowness = guest.hardware.slowness(guest.layout);
     let machine = guest.machine()?;
     let mut results = Results::new(program, report);
     let mut log = Vec::new();

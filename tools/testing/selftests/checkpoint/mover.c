@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program that is moved to a machine with another CPU: "mover FILE [avx]". It
- * counts in the file, and makes no call of the C library while it does: that
- * has chosen its code for the CPU that it was started on. With "avx" it has
- * something in the wide registers all the time.
+ * A program that is moved to a machine with another CPU:
+ * "mover FILE [avx|shadow_stack]". It counts in the file, and makes no call of
+ * the C library while it does: that has chosen its code for the CPU that it was
+ * started on. With "avx" it has something in the wide registers all the time.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+#include <asm/prctl.h>
 
 #define ROUND	1000000UL
 
@@ -36,6 +38,19 @@ static void spin_with_avx(void)
 		     : "cc", "memory", "xmm5");
 }
 
+/* Without a call, which would not be on the new stack when it returns. */
+static __always_inline long use_shadow_stack(void)
+{
+	long ret;
+
+	asm volatile("syscall"
+		     : "=a"(ret)
+		     : "a"(SYS_arch_prctl), "D"(ARCH_SHSTK_ENABLE),
+		       "S"(ARCH_SHSTK_SHSTK)
+		     : "rcx", "r11", "memory");
+	return ret;
+}
+
 int main(int argc, char **argv)
 {
 	bool avx = argc > 2 && !strcmp(argv[2], "avx");
@@ -43,7 +58,7 @@ int main(int argc, char **argv)
 	int fd, i;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: mover FILE [avx]\n");
+		fprintf(stderr, "usage: mover FILE [avx|shadow_stack]\n");
 		return 2;
 	}
 	fd = open(argv[1], O_RDWR | O_CREAT, 0600);
@@ -57,6 +72,8 @@ int main(int argc, char **argv)
 		perror("mmap");
 		return 1;
 	}
+	if (argc > 2 && !strcmp(argv[2], "shadow_stack") && use_shadow_stack())
+		_exit(1);
 	for (;;) {
 		if (avx)
 			spin_with_avx();
@@ -65,7 +82,7 @@ int main(int argc, char **argv)
 		/* One that has lost its registers counts no more. */
 		for (i = 0; avx && i < 4; i++)
 			if (now[i] != pattern[i])
-				return 1;
+				_exit(1);
 		__atomic_add_fetch(count, 1, __ATOMIC_RELAXED);
 	}
 }

@@ -15,8 +15,8 @@
 #include <asm/prctl.h>
 
 int spin_look;
-uint64_t spin_in[64];
-uint64_t spin_out[64];
+uint64_t spin_in[264];
+uint64_t spin_out[264];
 
 static void (*spin)(void);
 static int looks;
@@ -100,6 +100,20 @@ static void avx_check(enum cr_phase phase)
 {
 	look();
 	CHECK_MEM(spin_out, spin_in, 16 * 32);
+}
+
+static void avx512_setup(void)
+{
+	if (!__builtin_cpu_supports("avx512bw"))
+		cr_skip("this CPU has no AVX-512");
+	cr_pattern(spin_in, sizeof(spin_in), 4);
+	start(spin_avx512);
+}
+
+static void avx512_check(enum cr_phase phase)
+{
+	look();
+	CHECK_MEM(spin_out, spin_in, 32 * 64 + 8 * 8);
 }
 
 static void mxcsr_setup(void)
@@ -198,6 +212,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "registers.flags", CR_TREE, flags_setup, flags_check },
 	{ "registers.sse", CR_TREE, sse_setup, sse_check },
 	{ "registers.avx", CR_TREE, avx_setup, avx_check },
+	{ "registers.avx512", CR_TREE, avx512_setup, avx512_check },
 	{ "registers.mxcsr", CR_TREE, mxcsr_setup, mxcsr_check },
 	{ "registers.x87", CR_TREE, x87_setup, x87_check },
 	{ "registers.segment_bases", CR_ANY, bases_setup, bases_check },

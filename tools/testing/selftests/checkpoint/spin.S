@@ -84,6 +84,37 @@ function spin_avx
 	vzeroupper
 	ret
 
+/* k0 to k7 stand behind the 32 vectors. */
+.macro masks dir
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7
+	.ifc	\dir, load
+	kmovq	spin_in + 64 * 32 + 8 * \n(%rip), %k\n
+	.else
+	kmovq	%k\n, spin_out + 64 * 32 + 8 * \n(%rip)
+	.endif
+	.endr
+.endm
+
+.macro wide dir
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \
+		   16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.ifc	\dir, load
+	vmovups	spin_in + 64 * \n(%rip), %zmm\n
+	.else
+	vmovups	%zmm\n, spin_out + 64 * \n(%rip)
+	.endif
+	.endr
+.endm
+
+function spin_avx512
+	wide load
+	masks load
+	spin
+	wide store
+	masks store
+	vzeroupper
+	ret
+
 function spin_mxcsr
 	ldmxcsr	spin_in(%rip)
 	spin
