@@ -296,6 +296,12 @@ struct mm_struct *checkpoint_dup_mm(struct mm_struct *mm);
 int checkpoint_share_pages(struct mm_struct *dst_mm, struct mm_struct *src_mm,
 			   unsigned long start, unsigned long *end);
 
+/* kernel/checkpoint/fill.c */
+long checkpoint_make_pages(struct mm_struct *mm, unsigned long addr,
+			   unsigned long *nr, struct page **pages);
+int checkpoint_map_pages(struct mm_struct *mm, unsigned long addr,
+			 unsigned long nr, const struct bio_vec *pages);
+
 /* mm/checkpoint_lazy.c */
 struct checkpoint_image;
 struct checkpoint_image *checkpoint_image_open(struct file *file,

@@ -46,8 +46,8 @@ use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::sync::Arc;
 
-/// How many pages are moved at once.
-const BATCH: u64 = 256;
+/// How many pages are moved at once: as many as a huge page has.
+const BATCH: u64 = 512;
 
 /// An address space that has no more pages of its own is copied rather than duplicated: that takes
 /// less time and hardly more memory.
@@ -101,6 +101,11 @@ impl Run {
     }
 }
 
+/// The address, or the offset in a file, of a page.
+fn address_of(page: u64) -> Result<u64> {
+    Ok(page.checked_mul(sys::page::SIZE as u64).ok_or(EINVAL)?)
+}
+
 /// Adds pages to a list, to the last run if they continue it.
 fn push_run(runs: &mut KVVec<Run>, run: Run) -> Result {
     if let Some(last) = runs.last_mut() {
@@ -150,10 +155,11 @@ impl Owner {
     /// Holds up to `max` pages from page number `start` on.
     fn hold(&self, start: u64, max: u64, write: bool) -> Result<Pinned<'_>> {
         let max = usize::try_from(max.min(BATCH)).map_err(|_| EINVAL)?;
-        let address = start.checked_mul(sys::page::SIZE as u64).ok_or(EINVAL)?;
+        let address = address_of(start)?;
 
         Ok(match self {
             Owner::Mm(mm) => mm.hold(address, max, write)?,
+            Owner::NewMm(mm) if write => mm.replace(address, max)?,
             Owner::NewMm(mm) => mm.hold(address, max, write)?,
             Owner::Shmem(file) => sys::mm::shmem::pages(file, start, max, write)?,
             Owner::File(file) => unnamed::pages(file, start, max)?,
@@ -163,10 +169,11 @@ impl Owner {
 
     /// Brings the content of pages that were held to where it belongs, if that is elsewhere.
     fn store(&self, start: u64, pages: &Pinned<'_>) -> Result {
-        if let Owner::NewFile(writer) = self {
-            writer.write(start, pages)?;
+        match self {
+            Owner::NewFile(writer) => Ok(writer.write(start, pages)?),
+            Owner::NewMm(mm) => Ok(mm.map(address_of(start)?, pages)?),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -699,7 +706,7 @@ fn verify(mm: &Mm, before: &[Entry], runs: &[Run]) -> Result<KVVec<Run>> {
         while start < run.end() {
             let max =
                 usize::try_from(run.end().saturating_sub(start).min(BATCH)).map_err(|_| EINVAL)?;
-            let address = start.checked_mul(sys::page::SIZE as u64).ok_or(EINVAL)?;
+            let address = address_of(start)?;
             let ours = mm.hold(address, max, false)?;
             let theirs = other.hold(address, max, false)?;
             let both = ours.len().min(theirs.len());
@@ -985,7 +992,7 @@ fn read_later(image: &mut lazy::Image, owner: &Owner, run: &PageRun) -> Result {
         let mut done = 0;
 
         if let Owner::NewMm(mm) = owner {
-            let start = page.checked_mul(sys::page::SIZE as u64).ok_or(EINVAL)?;
+            let start = address_of(page)?;
 
             done = image.install(mm, start, left, index)?;
         }
@@ -1010,7 +1017,7 @@ fn share(owner: &Owner, from: &Mm, run: &PageRun) -> Result {
         return Err(EINVAL.into());
     };
     let size = sys::page::SIZE as u64;
-    let mut start = run.start.checked_mul(size).ok_or(EINVAL)?;
+    let mut start = address_of(run.start)?;
     let end = u64::from(run.pages)
         .checked_mul(size)
         .and_then(|len| start.checked_add(len))
@@ -1027,7 +1034,7 @@ fn share(owner: &Owner, from: &Mm, run: &PageRun) -> Result {
             let ours = mm.hold(start, max, true)?;
             let theirs = from.hold(start, ours.len(), false)?;
 
-            ours.copy_from(0, &theirs);
+            ours.copy_from(&theirs, 0);
             start = start.saturating_add((theirs.len() as u64).saturating_mul(size));
         }
         start = done;

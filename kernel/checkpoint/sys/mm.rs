@@ -377,6 +377,73 @@ impl Mm {
         Ok(pinned)
     }
 
+    /// Pages that are overwritten from `address` on, up to `max`; at least one. Where there are none
+    /// yet they are new, with any content, and nobody else sees them before [`Mm::map`].
+    ///
+    /// Errors are those of [`Mm::hold`].
+    pub(crate) fn replace(&self, address: u64, max: usize) -> Result<Pinned<'_>> {
+        let mut pages = KVec::from_elem(ptr::null_mut(), max, GFP_KERNEL)?;
+        let mut count = max;
+
+        // SAFETY: The address space is referenced; `pages` has room for `count`.
+        let made = unsafe {
+            bindings::checkpoint_make_pages(
+                self.0.as_ptr(),
+                usize::try_from(address)?,
+                &raw mut count,
+                pages.as_mut_ptr(),
+            )
+        };
+
+        to_result(made.min(0) as i32)?;
+        if made == 0 {
+            return self.hold(address, count, true);
+        }
+        // SAFETY: The function gives pages with a reference each.
+        unsafe { Pinned::new(pages.get(..made as usize).ok_or(EINVAL)?, Hold::New) }
+    }
+
+    /// Maps the pages that [`Mm::replace`] has made for `address`, with the content that they have
+    /// now.
+    pub(crate) fn map(&self, address: u64, pages: &Pinned<'_>) -> Result {
+        if !pages.are_new() || pages.len() == 0 {
+            return Ok(());
+        }
+        // SAFETY: The address space and the pages are referenced, of which there is one at least.
+        // The function checks the address, that nothing is mapped there, and that the pages are
+        // not mapped elsewhere; it takes references of its own.
+        let mapped = to_result(unsafe {
+            bindings::checkpoint_map_pages(
+                self.0.as_ptr(),
+                usize::try_from(address)?,
+                pages.len(),
+                pages.vecs().as_ptr(),
+            )
+        });
+
+        if mapped == Err(EAGAIN) {
+            return self.copy(address, pages);
+        }
+        mapped
+    }
+
+    /// Copies pages to `address`.
+    fn copy(&self, address: u64, from: &Pinned<'_>) -> Result {
+        let mut done = 0;
+
+        while done < from.len() {
+            let address = done
+                .checked_mul(super::page::SIZE)
+                .and_then(|bytes| address.checked_add(bytes as u64))
+                .ok_or(EINVAL)?;
+            let to = self.hold(address, from.len().saturating_sub(done), true)?;
+
+            to.copy_from(from, done);
+            done = done.saturating_add(to.len());
+        }
+        Ok(())
+    }
+
     /// Gives a private mapping of huge pages one of its own at `address`. Gives how many small
     /// pages it has from there on, or 0 for other mappings. `ENOMEM`: there is no huge page left.
     fn own_huge_page(&self, address: u64) -> Result<usize> {

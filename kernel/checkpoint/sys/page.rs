@@ -105,6 +105,8 @@ pub(super) enum Hold {
     Read,
     /// By a reference, to write to it.
     Write,
+    /// By a reference; it is to be mapped when it has its content.
+    New,
 }
 
 /// Whole pages in the order of their addresses, held until this is dropped.
@@ -218,6 +220,11 @@ impl Pinned<'_> {
             .all(|vec| unsafe { bindings::checkpoint_is_own_huge_page(vec.bv_page) })
     }
 
+    /// Whether they are still to be mapped, see `Mm::map`.
+    pub(super) fn are_new(&self) -> bool {
+        matches!(self.hold, Hold::New)
+    }
+
     /// How many bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.pages.len().saturating_mul(SIZE)
@@ -246,10 +253,10 @@ impl Pinned<'_> {
         &self.pages
     }
 
-    /// Copies pages to those from number `at` on, as many as both have. These must be held to be
-    /// written to.
-    pub(crate) fn copy_from(&self, at: usize, from: &Pinned<'_>) {
-        for (to, from) in self.pages.iter().skip(at).zip(&from.pages) {
+    /// Copies pages, from number `skip` of the others on, as many as both have. These must be held
+    /// to be written to.
+    pub(crate) fn copy_from(&self, from: &Pinned<'_>, skip: usize) {
+        for (to, from) in self.pages.iter().zip(from.pages.iter().skip(skip)) {
             // SAFETY: Both pages are held. What somebody else writes to them meanwhile is copied,
             // or not.
             unsafe { bindings::checkpoint_copy_page(to.bv_page, from.bv_page) };
@@ -266,7 +273,7 @@ unsafe fn release(page: *mut bindings::page, hold: Hold) {
     // SAFETY: By the safety requirements.
     unsafe {
         match hold {
-            Hold::Read => bindings::checkpoint_put_page(page),
+            Hold::Read | Hold::New => bindings::checkpoint_put_page(page),
             Hold::Write => bindings::checkpoint_put_dirty(page),
         }
     }
