@@ -76,13 +76,21 @@ __rust_helper int rust_helper_checkpoint_get_actions(struct task_struct *task,
 	return 0;
 }
 
+/* Whether @sig has that action already, and nothing waits that it would drop. */
+static inline bool checkpoint_has_action(int sig, const struct k_sigaction *ka)
+{
+	return sigisemptyset(&current->pending.signal) &&
+	       sigisemptyset(&current->signal->shared_pending.signal) &&
+	       !memcmp(&current->sighand->action[sig - 1], ka, sizeof(*ka));
+}
+
 __rust_helper int rust_helper_checkpoint_set_action(int sig, unsigned long handler,
 						    unsigned long flags,
 						    unsigned long restorer,
 						    const u64 *mask)
 {
 	struct k_sigaction ka = {};
-	u32 abi = arch_checkpoint_enter_abi(&flags);
+	u32 abi;
 	int ret;
 
 	ka.sa.sa_handler = (__sighandler_t)handler;
@@ -96,6 +104,11 @@ __rust_helper int rust_helper_checkpoint_set_action(int sig, unsigned long handl
 #else
 	ka.sa.sa_mask.sig[0] = *mask;
 #endif
+	/* A new process has most from its parent. */
+	if (valid_signal(sig) && sig > 0 && checkpoint_has_action(sig, &ka))
+		return 0;
+
+	abi = arch_checkpoint_enter_abi(&ka.sa.sa_flags);
 	ret = do_sigaction(sig, &ka, NULL);
 	arch_checkpoint_leave_abi(abi);
 	return ret;
