@@ -175,7 +175,8 @@ pub(crate) fn read_metadata(stream: &mut InStream) -> Result<(Header, Bytes)> {
 
     while bytes.len() < len {
         let old = bytes.len();
-        let new = old.checked_add(STEP).ok_or(EINVAL)?.min(len);
+        // What has arrived may be copied when there is more: that shall not be often.
+        let new = old.checked_add(old.max(STEP)).ok_or(EINVAL)?.min(len);
 
         bytes.resize(new, 0, GFP_KERNEL)?;
         stream.read_exact(bytes.get_mut(old..).ok_or(EINVAL)?)?;
