@@ -930,8 +930,10 @@ impl<'a> PageReader<'a> {
         let (map, tail) = record.parse::<PageMap>()?;
         let runs = image::all::<PageRun>(tail, map.runs)?;
 
+        let is_lazy = self.image.is_some();
+
         for run in runs.iter().filter(|run| run.kind == format::RUN_SHARED) {
-            share(owner, &*address_space(source(run)?)?, run)?;
+            share(owner, &*address_space(source(run)?)?, run, is_lazy)?;
         }
         for run in runs.iter().filter(|run| run.kind == format::RUN_DATA) {
             match &mut self.image {
@@ -1012,7 +1014,7 @@ fn read_later(image: &mut lazy::Image, owner: &Owner, run: &PageRun) -> Result {
 
 /// Gives an address space pages of another one: shared as after fork(2) where that can be, copied
 /// elsewhere.
-fn share(owner: &Owner, from: &Mm, run: &PageRun) -> Result {
+fn share(owner: &Owner, from: &Mm, run: &PageRun, is_lazy: bool) -> Result {
     let Owner::NewMm(mm) = owner else {
         return Err(EINVAL.into());
     };
@@ -1023,8 +1025,10 @@ fn share(owner: &Owner, from: &Mm, run: &PageRun) -> Result {
         .and_then(|len| start.checked_add(len))
         .ok_or(EINVAL)?;
 
-    // What is shared is one page: it cannot be read once for each.
-    lazy::pull(from, start, end)?;
+    if is_lazy {
+        // What is shared is one page: it cannot be read once for each.
+        lazy::pull(from, start, end)?;
+    }
     while start < end {
         let (done, shared) = mm.share(from, start, end)?;
 
