@@ -131,7 +131,8 @@ debug: ## run some tests on a kernel that looks for its own mistakes
 	$(Q)$(MAKE) test VARIANT=debug T='$(DEBUG_TESTS)'
 
 # What needs a processor that QEMU does not emulate.
-BOCHS_TESTS := shadow_stacks registers moves checkpoint_shadow_stack checkpoint_xstate
+BOCHS_TESTS := shadow_stacks hostile.shadow_stack* registers moves checkpoint_shadow_stack \
+	checkpoint_xstate
 
 .PHONY: bochs
 bochs: all selftests ## run the tests of x86 that QEMU has no processor for
