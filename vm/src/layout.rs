@@ -1,5 +1,6 @@
 //! Which file is where in the build folder.
 
+use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -87,24 +88,17 @@ impl Layout {
 
     /// The kernel for a boot loader.
     pub fn boot_image(&self) -> Result<PathBuf> {
-        let folder = self.kernel()?;
-        let path = folder.with_file_name("arch/x86/boot/bzImage");
-        ensure!(
-            path.exists(),
-            "{} is missing; run: config/kernel bzImage",
-            path.display()
-        );
-        Ok(path)
+        let name = match self.variant {
+            Variant::Plain => "kernel/arch/x86/boot/bzImage",
+            _ => bail!("only the ordinary kernel has an image for a boot loader"),
+        };
+        self.built(name, "make bochs")
     }
 
     /// The root of a file system that has Bochs.
     pub fn bochs(&self) -> Result<PathBuf> {
         let path = self.build.join("bochs");
-        ensure!(
-            path.exists(),
-            "{} is missing; run: config/bochs",
-            path.display()
-        );
+        ensure!(path.exists(), "Bochs is missing; run: make bochs");
         Ok(path)
     }
 
