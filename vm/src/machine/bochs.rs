@@ -175,6 +175,7 @@ fn settings(
         "max" => PROCESSOR,
         other => other,
     };
+    // Debian's has no display that is none; this one waits for nobody to look (VNC, port 5900).
     let mut text = format!(
         "romimage: file=\"{0}/BIOS-bochs-latest\"\n\
          vgaromimage: file=\"{0}/VGABIOS-lgpl-latest\"\n\
