@@ -8,7 +8,8 @@
  * nothing is ever seen.
  *
  * Where there is more to decide, it is left to a fault: pages that are there,
- * huge pages in part, mappings of another kind, memory that is short.
+ * huge pages in part, mappings of another kind, memory that is short. The
+ * statistics of faults do not count what is made here.
  */
 #include <linux/khugepaged.h>
 #include <linux/memcontrol.h>
@@ -46,7 +47,10 @@ static unsigned long limit(struct vm_area_struct *vma, unsigned long addr,
 	max = min(max, (end - addr) >> PAGE_SHIFT);
 	if (vma_is_anonymous(vma))
 		return max;
-	/* What is behind the end of the file is an error. */
+	/*
+	 * What is behind the end of the file is an error, now. Who truncates it
+	 * before the pages are mapped finds them there still.
+	 */
 	size = DIV_ROUND_UP(i_size_read(file_inode(vma->vm_file)), PAGE_SIZE);
 	return index < size ? min(max, size - index) : 0;
 }
@@ -104,11 +108,10 @@ static unsigned long make_small(struct vm_area_struct *vma, unsigned long addr,
 static bool make_huge(struct vm_area_struct *vma, unsigned long addr,
 		      struct page **pages)
 {
-	struct folio *folio;
+	struct folio *folio = make_folio(vma, addr, vma_thp_gfp_mask(vma),
+					 HPAGE_PMD_ORDER);
 	unsigned int i;
 
-	khugepaged_enter_vma(vma, vma->vm_flags);
-	folio = make_folio(vma, addr, vma_thp_gfp_mask(vma), HPAGE_PMD_ORDER);
 	if (!folio)
 		return false;
 	folio_ref_add(folio, HPAGE_PMD_NR - 1);
@@ -181,12 +184,22 @@ static bool is_new(struct folio *folio)
 	return !folio_test_anon(folio);
 }
 
+static pmd_t *alloc_pmd(struct mm_struct *mm, unsigned long addr)
+{
+	p4d_t *p4d = p4d_alloc(mm, pgd_offset(mm, addr), addr);
+	pud_t *pud = p4d ? pud_alloc(mm, p4d, addr) : NULL;
+
+	return pud ? pmd_alloc(mm, pud, addr) : NULL;
+}
+
 static int map_small(struct vm_area_struct *vma, unsigned long addr,
 		     unsigned long nr, const struct bio_vec *pages)
 {
 	unsigned long i, mapped = 0;
 	spinlock_t *ptl = NULL;
-	pte_t *pte = get_locked_pte(vma->vm_mm, addr, &ptl);
+	pmd_t *pmd = alloc_pmd(vma->vm_mm, addr);
+	/* There may be a huge page by now. */
+	pte_t *pte = pmd ? pte_alloc_map_lock(vma->vm_mm, pmd, addr, &ptl) : NULL;
 
 	if (!pte)
 		return -EAGAIN;
@@ -197,6 +210,7 @@ static int map_small(struct vm_area_struct *vma, unsigned long addr,
 			continue;
 		folio_get(folio);
 		__folio_mark_uptodate(folio);
+		flush_dcache_folio(folio);
 		flush_icache_pages(vma, &folio->page, 1);
 		map_anon_folio_pte_nopf(folio, pte + i, vma,
 					addr + i * PAGE_SIZE, false);
@@ -208,14 +222,6 @@ static int map_small(struct vm_area_struct *vma, unsigned long addr,
 }
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
-static pmd_t *alloc_pmd(struct mm_struct *mm, unsigned long addr)
-{
-	p4d_t *p4d = p4d_alloc(mm, pgd_offset(mm, addr), addr);
-	pud_t *pud = p4d ? pud_alloc(mm, p4d, addr) : NULL;
-
-	return pud ? pmd_alloc(mm, pud, addr) : NULL;
-}
-
 static int map_huge(struct vm_area_struct *vma, unsigned long addr,
 		    unsigned long nr, struct folio *folio)
 {
@@ -226,6 +232,7 @@ static int map_huge(struct vm_area_struct *vma, unsigned long addr,
 
 	if (!is_new(folio) || nr != HPAGE_PMD_NR || addr & ~HPAGE_PMD_MASK)
 		return -EAGAIN;
+	khugepaged_enter_vma(vma, vma->vm_flags);
 	pmd = alloc_pmd(mm, addr);
 	pgtable = pmd ? pte_alloc_one(mm) : NULL;
 	if (!pgtable)
@@ -240,6 +247,7 @@ static int map_huge(struct vm_area_struct *vma, unsigned long addr,
 	mm_inc_nr_ptes(mm);
 	folio_get(folio);
 	__folio_mark_uptodate(folio);
+	flush_dcache_folio(folio);
 	flush_icache_pages(vma, &folio->page, HPAGE_PMD_NR);
 	map_anon_folio_pmd_nopf(folio, pmd, vma, addr);
 	add_mm_counter(mm, MM_ANONPAGES, HPAGE_PMD_NR);

@@ -256,7 +256,9 @@ impl Pinned<'_> {
     /// Copies pages, from number `skip` of the others on, as many as both have. These must be held
     /// to be written to.
     pub(crate) fn copy_from(&self, from: &Pinned<'_>, skip: usize) {
-        for (to, from) in self.pages.iter().zip(from.pages.iter().skip(skip)) {
+        let both = self.pages.iter().zip(from.pages.iter().skip(skip));
+
+        for (to, from) in both.filter(|(to, from)| to.bv_page != from.bv_page) {
             // SAFETY: Both pages are held. What somebody else writes to them meanwhile is copied,
             // or not.
             unsafe { bindings::checkpoint_copy_page(to.bv_page, from.bv_page) };
