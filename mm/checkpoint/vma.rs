@@ -123,7 +123,7 @@ pub(super) fn to_kernel(flags: u64) -> (u64, u64) {
     FLAGS
         .iter()
         .fold((0, flags), |(known, left), &(kernel, image)| {
-            // This kernel may have no such flag.
+            // This kernel may have no shadow stacks.
             if flags & image != 0 && kernel != 0 {
                 (known | kernel, left & !image)
             } else {
@@ -320,7 +320,7 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Vma> 
         || vma.start >= vma.end
         || !sys::page::is_aligned(vma.start)
         || !sys::page::is_aligned(vma.end)
-        || to_kernel(vma.flags & !format::VMA_UNRESERVED).1 != 0
+        || to_kernel(vma.flags & !(format::VMA_UNRESERVED | format::VMA_SHADOW_STACK)).1 != 0
         || (vma.flags & format::VMA_UNRESERVED != 0 && !may_be_unreserved(&vma))
         || !object_fits
         || (vma.flags & format::VMA_SHADOW_STACK != 0 && !may_be_shadow_stack(&vma))
@@ -422,11 +422,18 @@ fn restore(restart: &Restart, vma: &Vma) -> Result {
         }
         _ => None,
     };
+    let (known, unknown) = to_kernel(flags & !(LATER | format::VMA_UNRESERVED));
 
+    if unknown != 0 {
+        return Err(restart.log.error(
+            EOPNOTSUPP,
+            fmt!("mapping at {start:#x}: this kernel has no shadow stacks"),
+        ));
+    }
     sys::mm::map(&sys::mm::Mapping {
         start,
         len: end.checked_sub(start).ok_or(EINVAL)?,
-        flags: to_kernel(flags & !LATER).0,
+        flags: known,
         pgoff,
         file: file.as_ref(),
         unreserved: flags & format::VMA_UNRESERVED != 0,

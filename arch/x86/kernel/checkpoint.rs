@@ -119,9 +119,16 @@ pub(crate) fn task_lacks(restart: &Restart, number: ObjRef) -> Result<Option<&'s
     let (state, _) = restart.record::<task::Task>(number)?;
 
     match sys::process::arch_lacks(&state.arch) {
-        None => shadow_stack::lacks(restart, number),
+        None => shadow_stack::lacks(restart, number, is_32bit(&state.arch)),
         what => Ok(what),
     }
+}
+
+/// Whether a task has addresses of 32 bits.
+fn is_32bit(state: &[u64; TASK_ARCH]) -> bool {
+    let [_number, _error, _address, _debug, flags, _reserved] = *state;
+
+    flags & x86::ADDR32 != 0
 }
 
 /// Gives it to the running task.

@@ -180,8 +180,8 @@ record! {
         /// Its default, which children get.
         pub default_timer_slack: u64,
         /// Architecture state that no register set holds; meaning by [`super::Header::machine`]. x86:
-        /// what the last exception has left (number, error code, address, debug status), `X86_*`,
-        /// and 0.
+        /// what the last exception has left (number, error code, address, debug status), flags of
+        /// [`super::x86`], and 0.
         pub arch: [u64; 6],
         /// Thread id of the first task that belongs to the same login (`/proc/PID/sessionid`); 0 for
         /// that of the root, which becomes that of whoever restarts.

@@ -262,7 +262,8 @@ static inline void arch_checkpoint_shadow_stack(struct task_struct *task, u64 *s
 
 static inline int arch_checkpoint_set_shadow_stack(const u64 *state)
 {
-	return -EOPNOTSUPP;
+	/* What can never be enabled need not be locked. */
+	return state[ARCH_CHECKPOINT_SHSTK_FEATURES] ? -EOPNOTSUPP : 0;
 }
 #endif
 

@@ -67,14 +67,22 @@ pub(super) fn check(record: &RawRecord<'_>) -> Result<ObjRef> {
     Ok(state.task)
 }
 
-/// What this CPU lacks, in words.
-pub(super) fn lacks(restart: &Restart, number: ObjRef) -> Result<Option<&'static str>> {
+/// What this CPU lacks, in words. `EINVAL`: it is one of 32-bit code, which can have none; its end
+/// could not unmap what is beyond its addresses.
+pub(super) fn lacks(
+    restart: &Restart,
+    number: ObjRef,
+    is_32bit: bool,
+) -> Result<Option<&'static str>> {
     let Some(record) = restart.belonging::<ShadowStack>(number).next() else {
         return Ok(None);
     };
     let (state, _) = record.parse::<ShadowStack>()?;
     let fits = state.features == 0 || shadow_stack::is_supported();
 
+    if state.features != 0 && is_32bit {
+        return Err(EINVAL.into());
+    }
     Ok((!fits).then_some("a shadow stack, which this CPU lacks"))
 }
 

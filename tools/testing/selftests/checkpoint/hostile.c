@@ -815,6 +815,54 @@ static void kind_drive(struct cr_run *run)
 }
 
 /*
+ * A shadow stack beyond the addresses of 32-bit code, whose end could not unmap
+ * it: struct ShadowStack, and a flag in the architecture's words of struct Task.
+ */
+struct shadow_stack {
+	uint32_t task, features;
+	uint64_t locked, base, size, pointer;
+};
+
+#define KIND_TASK		0x23
+#define KIND_SHADOW_STACK	0x3b
+#define TASK_X86_FLAGS		200
+#define X86_ADDR32		1
+
+static void narrow_drive(struct cr_run *run)
+{
+	unsigned char *was;
+	size_t at, found = 0;
+
+	if (!prepare(run))
+		return;
+	was = malloc(meta_len);
+	memcpy(was, meta, meta_len);
+	for (at = 0; at < meta_len; at += record_size(at)) {
+		struct record *record = (void *)(meta + at);
+		unsigned char *body = (void *)(record + 1);
+		struct shadow_stack *stack = (void *)body;
+
+		if (record->kind == KIND_TASK)
+			body[TASK_X86_FLAGS] |= X86_ADDR32;
+		if (record->kind != KIND_SHADOW_STACK)
+			continue;
+		stack->features = 1;
+		stack->base = 1ULL << 32;
+		stack->size = 0x1000;
+		stack->pointer = stack->base + 0xff8;
+		found++;
+	}
+	if (found != 1)
+		cr_failed(run, "%zu shadow stacks", found);
+	seal();
+	write_image(run, 0, sizeof(struct header) + meta_len);
+	try(run, "a shadow stack of 32-bit code", 0, true);
+	memcpy(meta, was, meta_len);
+	seal();
+	finish(run);
+}
+
+/*
  * Each field of one record of each kind, and a sample of what follows it. The
  * list says which kinds there are to be.
  */
@@ -1254,7 +1302,9 @@ static const struct cr_scenario scenarios[] = {
 	{ "hostile.breakpoints", CR_SUBTREE, breakpoints_setup,
 	  breakpoints_check, .drive = kind_drive, .kind = 0x3a },
 	{ "hostile.shadow_stack", CR_SUBTREE, locked_setup, alone_check,
-	  .drive = kind_drive, .kind = 0x3b },
+	  .drive = kind_drive, .kind = KIND_SHADOW_STACK },
+	{ "hostile.shadow_stack_narrow", CR_SUBTREE, locked_setup, alone_check,
+	  .drive = narrow_drive },
 	{ "hostile.segments", CR_SUBTREE, segments_setup, alone_check,
 	  .drive = kind_drive, .kind = 0x49 },
 #endif
