@@ -814,6 +814,7 @@ static void kind_drive(struct cr_run *run)
 	each_field(run, run->scenario->kind);
 }
 
+#ifdef __x86_64__
 /*
  * A shadow stack beyond the addresses of 32-bit code, whose end could not unmap
  * it: struct ShadowStack, and a flag in the architecture's words of struct Task.
@@ -858,9 +859,11 @@ static void narrow_drive(struct cr_run *run)
 	write_image(run, 0, sizeof(struct header) + meta_len);
 	try(run, "a shadow stack of 32-bit code", 0, true);
 	memcpy(meta, was, meta_len);
+	free(was);
 	seal();
 	finish(run);
 }
+#endif
 
 /*
  * Each field of one record of each kind, and a sample of what follows it. The
