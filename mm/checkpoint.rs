@@ -13,6 +13,8 @@
 
 #[path = "checkpoint/aio.rs"]
 pub(crate) mod aio;
+#[path = "checkpoint/hashes.rs"]
+mod hashes;
 #[path = "checkpoint/hugetlb.rs"]
 pub(crate) mod hugetlb;
 #[path = "checkpoint/mempolicy.rs"]

@@ -880,7 +880,7 @@ fn page_reader<'a>(
     flags: u64,
 ) -> Result<PageReader<'a>> {
     if flags & u64::from(bindings::RESTART_LAZY) == 0 {
-        return Ok(PageReader::new(stream));
+        return PageReader::new(stream);
     }
     PageReader::new_lazy(stream, restart.plan.header.data_pages).map_err(|error| {
         let why = if error.errno() == ESPIPE {

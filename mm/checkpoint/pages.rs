@@ -21,11 +21,11 @@ use crate::image;
 use crate::image::RawRecord;
 use crate::image::Writer;
 use crate::log::Log;
+use crate::mm::hashes::Hashes;
 use crate::plan::KindOf;
 use crate::save::Name;
 use crate::sys;
 use crate::sys::file::FileRef;
-use crate::sys::hash::Xxh64;
 use crate::sys::lazy;
 use crate::sys::mm::Found;
 use crate::sys::mm::Mm;
@@ -177,44 +177,6 @@ impl Owner {
     }
 }
 
-/// Hashes of the chunks of page data that have passed by.
-struct Hashes {
-    done: KVVec<u64>,
-    chunk: Xxh64,
-    pages: u32,
-}
-
-impl Hashes {
-    fn new() -> Self {
-        Self {
-            done: KVVec::new(),
-            chunk: Xxh64::new(),
-            pages: 0,
-        }
-    }
-
-    /// Takes in pages, in the order of the data.
-    fn add(&mut self, pages: &Pinned<'_>) -> Result {
-        for index in 0..pages.len() {
-            self.chunk.add(pages, index);
-            self.pages = self.pages.saturating_add(1);
-            if self.pages == CHUNK_PAGES {
-                self.finish_chunk()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish_chunk(&mut self) -> Result {
-        if self.pages != 0 {
-            self.done.push(self.chunk.get(), GFP_KERNEL)?;
-        }
-        self.chunk = Xxh64::new();
-        self.pages = 0;
-        Ok(())
-    }
-}
-
 /// An address space or shared memory, and which of its pages are saved.
 struct Entry {
     number: ObjRef,
@@ -224,8 +186,10 @@ struct Entry {
     runs: KVVec<Run>,
     /// A task that has the address space, for the log.
     who: Option<TaskRef>,
-    /// The address space itself, if the owner is a duplicate of it.
+    /// Of the address space itself, if the owner is a duplicate, or an earlier image has its past.
     original: Option<Outline>,
+    /// Whether the owner is a duplicate, in which nobody runs.
+    is_duplicate: bool,
     /// How it was when the parent image was written, and where that has its pages.
     before: Option<(Mm, Origin)>,
     /// What the page data has of it, if that was copied.
@@ -308,6 +272,7 @@ impl Pages {
             runs,
             who: None,
             original: None,
+            is_duplicate: false,
             before: None,
             copies: None,
         };
@@ -331,6 +296,7 @@ impl Pages {
             runs: KVVec::new(),
             who: Some(who),
             original: None,
+            is_duplicate: false,
             before: None,
             copies: None,
         };
@@ -354,6 +320,7 @@ impl Pages {
             if let Owner::Mm(mm) = &entry.owner {
                 entry.original = Some(Outline::of(mm));
                 entry.owner = Owner::Mm(mm.duplicate()?);
+                entry.is_duplicate = true;
             }
         }
         Ok(())
@@ -741,11 +708,11 @@ pub(crate) struct PageWriter<'a> {
 
 impl<'a> PageWriter<'a> {
     /// The stream stands where the page data goes.
-    pub(crate) fn new(pages: &'a Pages) -> Self {
-        Self {
+    pub(crate) fn new(pages: &'a Pages) -> Result<Self> {
+        Ok(Self {
             pages,
-            hashes: Hashes::new(),
-        }
+            hashes: Hashes::new()?,
+        })
     }
 
     /// Writes the pages of shared memory.
@@ -766,9 +733,14 @@ impl<'a> PageWriter<'a> {
                 continue;
             }
             for run in entry.data_pages() {
-                each_batch(&entry.owner, run.start, run.pages, false, |pages| {
-                    self.hashes.add(pages)?;
-                    Ok(out.write_pages(pages)?)
+                each_batch(&entry.owner, run.start, run.pages, |pages| {
+                    if entry.is_duplicate {
+                        out.write_pages(&pages)?;
+                        self.hashes.add_later(pages.unborrowed())
+                    } else {
+                        self.hashes.add(&pages)?;
+                        Ok(out.write_pages(&pages)?)
+                    }
                 })?;
             }
         }
@@ -776,9 +748,8 @@ impl<'a> PageWriter<'a> {
     }
 
     /// Writes the trailer.
-    pub(crate) fn finish(mut self, out: &mut OutStream) -> Result {
-        self.hashes.finish_chunk()?;
-        let hashes = self.hashes.done.as_slice();
+    pub(crate) fn finish(self, out: &mut OutStream) -> Result {
+        let hashes = self.hashes.finish()?;
         let trailer = Trailer {
             magic: header::TRAILER_MAGIC,
             chunks: u32::try_from(hashes.len()).map_err(|_| E2BIG)?,
@@ -795,20 +766,16 @@ fn each_batch(
     owner: &Owner,
     start: u64,
     pages: u32,
-    write: bool,
-    mut each: impl FnMut(&Pinned<'_>) -> Result,
+    mut each: impl FnMut(Pinned<'_>) -> Result,
 ) -> Result {
     let mut start = start;
     let mut left = u64::from(pages);
 
     while left > 0 {
-        let held = owner.hold(start, left, write)?;
+        let held = owner.hold(start, left, false)?;
         let got = held.len() as u64;
 
-        each(&held)?;
-        if write {
-            owner.store(start, &held)?;
-        }
+        each(held)?;
         start = start.checked_add(got).ok_or(EINVAL)?;
         left = left.checked_sub(got).ok_or(EINVAL)?;
     }
@@ -877,12 +844,12 @@ pub(crate) struct PageReader<'a> {
 
 impl<'a> PageReader<'a> {
     /// The stream stands at the first page.
-    pub(crate) fn new(stream: &'a mut InStream) -> Self {
-        Self {
+    pub(crate) fn new(stream: &'a mut InStream) -> Result<Self> {
+        Ok(Self {
             stream,
-            hashes: Hashes::new(),
+            hashes: Hashes::new()?,
             image: None,
-        }
+        })
     }
 
     /// The stream stands at the first of that many pages, most of which are to be read when
@@ -906,12 +873,12 @@ impl<'a> PageReader<'a> {
         match image {
             Ok(image) => Ok(Self {
                 stream,
-                hashes: Hashes::new(),
+                hashes: Hashes::new()?,
                 image: Some(image),
             }),
             Err(EOPNOTSUPP) => {
                 stream.seek(start)?;
-                Ok(Self::new(stream))
+                Self::new(stream)
             }
             Err(error) => Err(error.into()),
         }
@@ -938,26 +905,39 @@ impl<'a> PageReader<'a> {
         for run in runs.iter().filter(|run| run.kind == format::RUN_DATA) {
             match &mut self.image {
                 Some(image) => read_later(image, owner, run)?,
-                None => each_batch(owner, run.start, run.pages, true, |pages| {
-                    self.stream.read_pages(pages)?;
-                    self.hashes.add(pages)
-                })?,
+                None => self.read_now(owner, run)?,
             }
+        }
+        Ok(())
+    }
+
+    fn read_now(&mut self, owner: &Owner, run: &PageRun) -> Result {
+        let mut page = run.start;
+        let mut left = u64::from(run.pages);
+
+        while left > 0 {
+            let held = owner.hold(page, left, true)?;
+            let got = held.len() as u64;
+
+            self.stream.read_pages(&held)?;
+            owner.store(page, &held)?;
+            self.hashes.add_later(held.unborrowed())?;
+            page = page.checked_add(got).ok_or(EINVAL)?;
+            left = left.checked_sub(got).ok_or(EINVAL)?;
         }
         Ok(())
     }
 
     /// Reads the trailer, and compares what it says. `EBADMSG`: the data is not what was written.
     /// Gives the image of what is not read yet, each chunk of which is compared when it is.
-    pub(crate) fn finish(mut self) -> Result<Option<lazy::Image>> {
+    pub(crate) fn finish(self) -> Result<Option<lazy::Image>> {
         if self.image.is_some() {
             return Ok(self.image);
         }
-        self.hashes.finish_chunk()?;
-        let ours = self.hashes.done.as_slice();
+        let ours = self.hashes.finish()?;
         let theirs = read_trailer(self.stream, ours.len() as u64)?;
 
-        if ours != theirs.as_slice() {
+        if ours.as_slice() != theirs.as_slice() {
             return Err(EBADMSG.into());
         }
         Ok(None)

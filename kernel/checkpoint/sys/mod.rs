@@ -64,5 +64,6 @@ pub(crate) mod unnamed;
 pub(crate) mod usage;
 pub(crate) mod user_ns;
 pub(crate) mod vfork;
+pub(crate) mod work;
 #[cfg(CONFIG_X86)]
 pub(crate) mod xstate;

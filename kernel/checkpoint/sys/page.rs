@@ -120,6 +120,11 @@ pub(crate) struct Pinned<'a> {
     lender: PhantomData<&'a ()>,
 }
 
+// SAFETY: Any task may use a page that is held, and let it go.
+unsafe impl Send for Pinned<'_> {}
+// SAFETY: As above; what a shared reference allows does not change the list.
+unsafe impl Sync for Pinned<'_> {}
+
 impl Pinned<'static> {
     /// Makes `count` pages that belong to nobody.
     pub(crate) fn new_pages(count: usize) -> Result<Self> {
@@ -176,6 +181,16 @@ impl Pinned<'_> {
         Self {
             pages: KVec::new(),
             hold: Hold::Read,
+            lender: PhantomData,
+        }
+    }
+
+    /// The same, held for longer than what they belong to, perhaps.
+    pub(crate) fn unborrowed(mut self) -> Pinned<'static> {
+        // INVARIANT: They come from here, where none is left.
+        Pinned {
+            pages: core::mem::take(&mut self.pages),
+            hold: self.hold,
             lender: PhantomData,
         }
     }
