@@ -303,5 +303,6 @@ pub(crate) fn fill(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
     if mm.state().vdso != vdso {
         return Err(EINVAL.into());
     }
-    vma::restore_advice(restart, number, flags & MERGE_ANY != 0)
+    vma::restore_advice(restart, number, flags & MERGE_ANY != 0)?;
+    pages::make_tables(restart, mm, number)
 }

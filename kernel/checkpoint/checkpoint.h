@@ -299,6 +299,8 @@ int checkpoint_share_pages(struct mm_struct *dst_mm, struct mm_struct *src_mm,
 /* kernel/checkpoint/fill.c */
 long checkpoint_make_pages(struct mm_struct *mm, unsigned long addr,
 			   unsigned long *nr, struct page **pages);
+void checkpoint_make_tables(struct mm_struct *mm, unsigned long addr,
+			    unsigned long end, unsigned long *max);
 int checkpoint_map_pages(struct mm_struct *mm, unsigned long addr,
 			 unsigned long nr, const struct bio_vec *pages);
 

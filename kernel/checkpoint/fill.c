@@ -192,6 +192,45 @@ static pmd_t *alloc_pmd(struct mm_struct *mm, unsigned long addr)
 	return pud ? pmd_alloc(mm, pud, addr) : NULL;
 }
 
+/* Whether a huge page may be mapped at @addr, which needs an empty place. */
+static bool fits_huge(struct vm_area_struct *vma, unsigned long addr)
+{
+	unsigned long start = addr & PMD_MASK;
+
+	return start >= vma->vm_start && vma->vm_end - start >= PMD_SIZE;
+}
+
+/**
+ * checkpoint_make_tables - make the page tables that a mapping will need
+ * @mm: the address space
+ * @addr: address of the first page
+ * @end: address behind the last
+ * @max: how many there may be; it comes down by those that were looked at
+ *
+ * Whoever maps pages there later finds them. Memory that is short is noticed
+ * then.
+ */
+void checkpoint_make_tables(struct mm_struct *mm, unsigned long addr,
+			    unsigned long end, unsigned long *max)
+{
+	struct vm_area_struct *vma;
+
+	if (mmap_read_lock_killable(mm))
+		return;
+	for (; addr < end && *max; (*max)--) {
+		pmd_t *pmd;
+
+		vma = vma_lookup(mm, addr);
+		if (!vma || !is_plain(vma))
+			break;
+		pmd = alloc_pmd(mm, addr);
+		if (!pmd || (!fits_huge(vma, addr) && pte_alloc(mm, pmd)))
+			break;
+		addr = pmd_addr_end(addr, min(end, vma->vm_end));
+	}
+	mmap_read_unlock(mm);
+}
+
 static int map_small(struct vm_area_struct *vma, unsigned long addr,
 		     unsigned long nr, const struct bio_vec *pages)
 {

@@ -936,7 +936,7 @@ impl Checker {
                 }
                 self.mapped.try_create_and_insert(owner, (), GFP_KERNEL)?;
                 self.data = data;
-                ObjRef::NONE
+                owner
             }
             _ => return fs::check(record, kind_of),
         };

@@ -23,6 +23,7 @@ use crate::image::Writer;
 use crate::log::Log;
 use crate::mm::hashes::Hashes;
 use crate::plan::KindOf;
+use crate::restore::Restart;
 use crate::save::Name;
 use crate::sys;
 use crate::sys::file::FileRef;
@@ -58,6 +59,9 @@ const COPIES: u64 = 16 * 1024;
 
 /// How many ranges one walk of the page tables can find: as many as fit into a page.
 const RANGES: usize = 128;
+
+/// So many page tables are made early at most, for a small process to have all of them.
+const TABLES: usize = 16;
 
 /// Where the image has the content of pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -827,6 +831,27 @@ pub(crate) fn check(
         return Err(EINVAL.into());
     }
     Ok((map.owner, data))
+}
+
+/// Makes page tables that the running task's address space will need, before the coordinator reads
+/// or shares its pages: all tasks do so at once.
+pub(crate) fn make_tables(restart: &Restart, mm: &Mm, number: ObjRef) -> Result {
+    // The page data that an image speaks of need not be there.
+    let mut left = TABLES;
+
+    for record in restart.belonging::<PageMap>(number) {
+        let (map, tail) = record.parse::<PageMap>()?;
+
+        for run in &image::all::<PageRun>(tail, map.runs)? {
+            let end = run.start.saturating_add(u64::from(run.pages));
+
+            if left == 0 {
+                return Ok(());
+            }
+            mm.make_tables(address_of(run.start)?, address_of(end)?, &mut left)?;
+        }
+    }
+    Ok(())
 }
 
 /// The address space that has the pages of a [`format::RUN_SHARED`].

@@ -403,6 +403,17 @@ impl Mm {
         unsafe { Pinned::new(pages.get(..made as usize).ok_or(EINVAL)?, Hold::New) }
     }
 
+    /// Makes the page tables that pages between two addresses will need, up to `max`, from which
+    /// those are taken that were looked at. Best effort: whoever maps a page makes what is missing.
+    pub(crate) fn make_tables(&self, start: u64, end: u64, max: &mut usize) -> Result {
+        let (start, end) = (usize::try_from(start)?, usize::try_from(end)?);
+
+        // SAFETY: The address space is referenced; the function takes its lock and looks for the
+        // mapping.
+        unsafe { bindings::checkpoint_make_tables(self.0.as_ptr(), start, end, max) };
+        Ok(())
+    }
+
     /// Maps the pages that [`Mm::replace`] has made for `address`, with the content that they have
     /// now.
     pub(crate) fn map(&self, address: u64, pages: &Pinned<'_>) -> Result {
