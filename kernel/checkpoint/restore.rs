@@ -9,10 +9,9 @@
 //! ```text
 //! coordinator           each task
 //! make the root    ---> make what others share (empty), make threads and children
-//! sessions, groups,
-//! cgroups          <--- born
-//! open `build`     ---> fill memory map, descriptors, directories; credentials; signals
-//! page data        <--- built
+//! cgroups, if any <---  the last born: sessions, groups; open `build`
+//! page data        <--- fill memory map; then descriptors, directories, credentials, signals
+//!                  <--- built
 //! epoll, registers
 //! open `stops`     ---> those that had stopped for their tracer stop
 //! open `zombies`   ---> those that had ended end
@@ -88,25 +87,6 @@ const FLAGS: u64 = (bindings::RESTART_TASKSELF
 /// Flags of restart(2) that ask for what is not there yet.
 const UNSUPPORTED: u64 = (bindings::RESTART_KEEP_LSM | bindings::RESTART_NEW_PIDS) as u64;
 
-/// A step that all tasks take.
-#[pin_data]
-struct Step {
-    /// How many have taken it.
-    count: Atomic<i32>,
-    /// Opened by the last.
-    #[pin]
-    all: Gate,
-}
-
-impl Step {
-    fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            count: Atomic::new(0),
-            all <- Gate::new(),
-        })
-    }
-}
-
 /// A restart that is going on.
 #[pin_data]
 pub(crate) struct Restart {
@@ -126,12 +106,16 @@ pub(crate) struct Restart {
     committed: Atomic<i32>,
     /// Tasks that have been made and are not through with this restart.
     alive: Atomic<i32>,
+    /// Tasks that have made their threads and children.
+    born: Atomic<i32>,
     #[pin]
-    born: Step,
+    all_born: Gate,
     #[pin]
     build: Gate,
+    /// Tasks that have built themselves.
+    built: Atomic<i32>,
     #[pin]
-    built: Step,
+    all_built: Gate,
     #[pin]
     stops: Gate,
     #[pin]
@@ -167,9 +151,11 @@ impl Restart {
                 failed: Atomic::new(0),
                 committed: Atomic::new(0),
                 alive: Atomic::new(0),
-                born <- Step::new(),
+                born: Atomic::new(0),
+                all_born <- Gate::new(),
                 build <- Gate::new(),
-                built <- Step::new(),
+                built: Atomic::new(0),
+                all_built <- Gate::new(),
                 stops <- Gate::new(),
                 zombies <- Gate::new(),
                 commit <- Gate::new(),
@@ -267,9 +253,9 @@ impl Restart {
             *self.error.lock() = Some(error);
         }
         for gate in [
-            &self.born.all,
+            &self.all_born,
             &self.build,
-            &self.built.all,
+            &self.all_built,
             &self.stops,
             &self.zombies,
             &self.commit,
@@ -295,13 +281,42 @@ impl Restart {
         self.check_failed()
     }
 
-    /// Takes a step that all tasks take.
-    fn take(&self, step: &Step) {
-        let done = step.count.fetch_add(1, Full).wrapping_add(1);
+    /// Counts a task. Gives whether it is the last.
+    fn is_last(&self, count: &Atomic<i32>) -> bool {
+        let done = count.fetch_add(1, Full).wrapping_add(1);
 
-        if usize::try_from(done) == Ok(self.plan.tasks.len()) {
-            step.all.open();
+        usize::try_from(done) == Ok(self.plan.tasks.len())
+    }
+
+    /// Called by each task that has made its threads and children; waits until all have. The
+    /// coordinator is woken only if it has something to do.
+    fn born(&self) -> Result {
+        if self.is_last(&self.born) {
+            if !self.is_caller() {
+                set_sessions(self)?;
+            }
+            self.all_born.open();
+            if !self.has_cgroups() {
+                self.build.open();
+            }
         }
+        self.pass(&self.build)
+    }
+
+    /// Whether tasks are to be moved to other cgroups.
+    fn has_cgroups(&self) -> bool {
+        !self.is_caller() && self.records::<format::Cgroup>().next().is_some()
+    }
+
+    /// Called by each task that has built itself.
+    fn built(&self) -> Result {
+        if self.is_last(&self.built) {
+            for record in self.records::<memory::PageMap>() {
+                self.set_empty(record.parse::<memory::PageMap>()?.0.owner)?;
+            }
+            self.all_built.open();
+        }
+        Ok(())
     }
 
     /// All tasks with their records.
@@ -410,13 +425,11 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     task::user_ns::make_all(restart)?;
     let root = spawn(restart, 0)?;
 
-    restart.pass(&restart.born.all)?;
-    if !restart.is_caller() {
-        set_sessions(restart)?;
+    if restart.has_cgroups() {
+        restart.pass(&restart.all_born)?;
         task::cgroup::restore(restart)?;
+        restart.build.open();
     }
-    restart.build.open();
-    restart.pass(&restart.built.all)?;
     let later = read_pages(restart, stream, flags)?;
     finish_files(restart)?;
     ipc::sem_undo::share(restart)?;
@@ -547,8 +560,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     make_tasks(restart, index)?;
     task::confine(restart, plan.number)?;
     task::login::make(restart, plan.number)?;
-    restart.take(&restart.born);
-    restart.pass(&restart.build)?;
+    restart.born()?;
     let vfork = vfork(restart, index)?;
     let is_stopped = task::ptrace::is_stopped(restart, plan.number)?;
 
@@ -557,7 +569,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     }
     fill(restart, &plan, &shared)?;
     drop(shared);
-    restart.take(&restart.built);
+    restart.built()?;
     restart.pass(if is_stopped {
         &restart.stops
     } else {
@@ -611,11 +623,10 @@ fn run_zombie(restart: &Arc<Restart>, plan: &TaskPlan, index: usize) -> Result<N
         make_tasks(restart, index)?;
     }
     task::login::make(restart, plan.number)?;
-    restart.take(&restart.born);
-    restart.pass(&restart.build)?;
+    restart.born()?;
     let exit_code = task::restore_zombie(restart, plan.number)?;
 
-    restart.take(&restart.built);
+    restart.built()?;
     restart.pass(&restart.zombies)?;
     Ok(match heir {
         Some(_) => Next::ExitThread(exit_code),
@@ -735,6 +746,7 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     set_uts(restart, plan)?;
     if plan.fills_mm {
         mm::fill(restart, &shared.mm, state.mm)?;
+        restart.set_empty(state.mm)?;
     }
     if plan.owns_files {
         table::restore_files(restart, state.files)?;
@@ -912,14 +924,14 @@ fn read_locked(restart: &Restart) -> Result {
     Ok(())
 }
 
-/// Reads the content of all memory; or makes sure that it will be read, from the image that is
-/// given.
+/// Reads the content of all memory, while the tasks whose mappings are there go on building; or
+/// makes sure that it will be read, from the image that is given. All tasks are built then.
 fn read_pages(restart: &Restart, stream: &mut InStream, flags: u64) -> Result<Option<lazy::Image>> {
     let mut reader = page_reader(restart, stream, flags)?;
 
     for record in restart.plan.records::<memory::PageMap>() {
         let (map, _) = record.parse::<memory::PageMap>()?;
-        let owner = match restart.made(map.owner)? {
+        let owner = match restart.empty(map.owner)? {
             Built::Mm(mm) => Owner::NewMm(mm),
             Built::File(file) => Owner::new_file(file)?,
             _ => return Err(EINVAL.into()),
@@ -940,6 +952,7 @@ fn read_pages(restart: &Restart, stream: &mut InStream, flags: u64) -> Result<Op
             })?;
         restart.check_failed()?;
     }
+    restart.pass(&restart.all_built)?;
     let later = reader.finish().map_err(|error| {
         restart.explain(
             error,

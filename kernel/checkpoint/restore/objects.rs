@@ -56,6 +56,9 @@ pub(super) struct Slot {
     state: Mutex<State>,
     #[pin]
     done: Gate,
+    /// Opened when its content can be read.
+    #[pin]
+    empty: Gate,
 }
 
 impl Slot {
@@ -64,12 +67,14 @@ impl Slot {
         pin_init!(Self {
             state <- new_mutex!(State::Missing),
             done <- Gate::new(),
+            empty <- Gate::new(),
         })
     }
 
     /// Nobody waits for the object any more.
     pub(super) fn give_up(&self) {
         self.done.open();
+        self.empty.open();
     }
 }
 
@@ -119,6 +124,18 @@ impl Restart {
     /// An object that has been made.
     pub(super) fn made(&self, number: ObjRef) -> Result<Built> {
         self.obtain(number, || Err(EINVAL.into()))
+    }
+
+    /// Tells that an object is complete but for its content; or that nobody will make it any more.
+    pub(super) fn set_empty(&self, number: ObjRef) -> Result {
+        self.slot(number)?.empty.open();
+        Ok(())
+    }
+
+    /// An object that is complete but for its content; waits until it is.
+    pub(super) fn empty(&self, number: ObjRef) -> Result<Built> {
+        self.pass(&self.slot(number)?.empty)?;
+        self.made(number)
     }
 
     /// An open file.
