@@ -75,6 +75,8 @@ pub(crate) static KINDS: &[FileKind] = &[
     pidfd::KIND,
     tty::KIND,
     unnamed::KIND,
+    #[cfg(CONFIG_INET)]
+    crate::net::KIND,
     path::KIND,
 ];
 
@@ -157,6 +159,8 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Optio
         format::TimerFile::KIND => timerfd::check(record).map(|()| true),
         format::PidFile::KIND => pidfd::check(record, kind_of).map(|()| true),
         format::SignalFile::KIND => signalfd::check(record).map(|()| true),
+        #[cfg(CONFIG_INET)]
+        crate::format::socket::SocketFile::KIND => crate::net::check(record).map(|()| true),
         _ => Err(EINVAL.into()),
     }?;
 

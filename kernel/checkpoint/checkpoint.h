@@ -49,6 +49,7 @@
 #include <linux/sem.h>
 #include <linux/seccomp.h>
 #include <linux/shmem_fs.h>
+#include <linux/socket.h>
 #include <linux/time_namespace.h>
 #include <linux/tty.h>
 #include <linux/uio.h>
@@ -281,6 +282,27 @@ struct checkpoint_unnamed {
 	u32 nlink;
 	u32 huge;
 	bool linkable;
+};
+
+/* A socket; see struct SocketFile. */
+enum {
+	CHECKPOINT_SOCKET_BOUND = 1,
+	CHECKPOINT_SOCKET_PORT = 2,
+	CHECKPOINT_SOCKET_LISTENS = 4,
+	/* Bytes of the longest value of an option. */
+	CHECKPOINT_SOCKET_VALUE = 16,
+};
+
+struct checkpoint_socket {
+	const char *refused;
+	u32 family, type, protocol;
+	u32 flags;
+	u32 uid, gid;
+	u32 backlog;
+	u32 drops;
+	s64 stamp;
+	struct sockaddr_storage address;
+	u32 address_len;
 };
 
 /* kernel/checkpoint/pages.c */

@@ -41,6 +41,9 @@ mod ipc;
 mod log;
 #[path = "../../mm/checkpoint.rs"]
 mod mm;
+#[cfg(CONFIG_INET)]
+#[path = "../../net/checkpoint.rs"]
+mod net;
 mod object;
 mod plan;
 mod restore;

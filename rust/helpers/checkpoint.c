@@ -16,6 +16,7 @@
 #include "checkpoint_pidns.c"
 #include "checkpoint_posix_timer.c"
 #include "checkpoint_ptrace.c"
+#include "checkpoint_socket.c"
 #include "checkpoint_stream.c"
 #include "checkpoint_timer.c"
 #include "checkpoint_signal.c"

@@ -31,6 +31,7 @@ pub mod file;
 pub mod header;
 pub mod memory;
 pub mod namespace;
+pub mod socket;
 pub mod task;
 pub mod x86;
 
@@ -85,6 +86,7 @@ macro_rules! for_each_record {
             file::EventFile, file::EpollFile, file::EpollItem, file::TtyFile, file::Pty,
             file::TimerFile, file::SignalFile, file::PidFile,
             file::Unnamed, file::UnnamedFile, file::FileLock,
+            socket::SocketFile,
         }
     };
 }

@@ -52,6 +52,8 @@ pub(crate) mod seccomp;
 pub(crate) mod shadow_stack;
 pub(crate) mod signal;
 pub(crate) mod signalfd;
+#[cfg(CONFIG_INET)]
+pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod sync;
 pub(crate) mod task;

@@ -5,6 +5,7 @@
 use crate::format::file;
 use crate::format::header;
 use crate::format::memory;
+use crate::format::socket;
 use crate::format::task;
 use crate::format::x86;
 use crate::format::Value;
@@ -75,6 +76,13 @@ pub(crate) const PID_FLAGS: Bits = &[
     (file::PID_THREAD as u64, "thread"),
     (file::PID_EXITED as u64, "exited"),
     (file::PID_DUMPED as u64, "dumped"),
+];
+
+/// `SocketFile::flags`.
+pub(crate) const SOCKET_FLAGS: Bits = &[
+    (socket::SOCKET_BOUND as u64, "bound"),
+    (socket::SOCKET_PORT as u64, "port"),
+    (socket::SOCKET_LISTENS as u64, "listens"),
 ];
 
 /// `TimerFile::flags`.
@@ -306,6 +314,15 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         ("Pty", "flags") => bits(number, PTY_FLAGS),
         ("PidFile", "flags") => bits(number, PID_FLAGS),
         ("TimerFile", "flags") => bits(number, TIMER_FLAGS),
+        ("SocketFile", "flags") => bits(number, SOCKET_FLAGS),
+        ("SocketFile", "family") => one_of(
+            number,
+            &[(socket::AF_INET, "inet"), (socket::AF_INET6, "inet6")],
+        ),
+        ("SocketFile", "protocol") => one_of(
+            number,
+            &[(socket::IPPROTO_TCP, "tcp"), (socket::IPPROTO_UDP, "udp")],
+        ),
         ("Fs", "umask") | ("PathFile" | "Pty", "mode") => format!("{number:#o}"),
         ("Regset", "note") => format!("{number:#x}"),
         (_, "blocked" | "saved_sigmask" | "pending" | "mask") => signals(number),

@@ -33,6 +33,7 @@ use crate::format::file::TimerFile;
 use crate::format::file::TtyFile;
 use crate::format::file::Unnamed;
 use crate::format::file::UnnamedFile;
+use crate::format::socket::SocketFile;
 use crate::format::task::Sighand;
 use crate::format::Record;
 use crate::format::Value;
@@ -50,6 +51,7 @@ const OPEN_FILES: &[u16] = &[
     SignalFile::KIND,
     PidFile::KIND,
     UnnamedFile::KIND,
+    SocketFile::KIND,
 ];
 
 /// `EFD_SEMAPHORE`.

@@ -9,6 +9,7 @@
 mod file;
 mod memory;
 mod namespace;
+mod socket;
 mod task;
 mod x86;
 

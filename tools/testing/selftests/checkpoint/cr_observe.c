@@ -19,9 +19,13 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <linux/capability.h>
@@ -735,6 +739,9 @@ bool cr_same(struct cr_run *run, const struct cr_facts *was,
 #ifndef PR_RSEQ_SLICE_EXTENSION
 #define PR_RSEQ_SLICE_EXTENSION		79
 #endif
+#ifndef SO_MEMINFO
+#define SO_MEMINFO			55
+#endif
 #define ARCH_GET_CPUID_FAULT		0x1011
 #define ARCH_GET_XCOMP_PERM_BITS	0x1022
 #define ARCH_GET_UNTAG			0x4001
@@ -808,10 +815,10 @@ static const struct {
 #endif
 };
 
-#define SELF_MAX	256
+#define SELF_MAX	2048
 
 struct word {
-	char name[40];
+	char name[56];
 	long ret;
 	uint64_t sum;
 };
@@ -833,6 +840,93 @@ static void note(struct word *list, const char *name, int n, long ret,
 	word->sum = 14695981039346656037ULL;
 	while (len--)
 		word->sum = (word->sum ^ *bytes++) * 1099511628211ULL;
+}
+
+/* Options that are another number each time, or that change what they read. */
+static const struct {
+	int level, name;
+	const char *why;
+} not_asked[] = {
+	{ SOL_SOCKET, SO_ERROR, "takes the error" },
+	{ SOL_SOCKET, 56, "a number of a device (SO_INCOMING_NAPI_ID)" },
+	{ SOL_SOCKET, 57, "a number that the kernel draws (SO_COOKIE)" },
+	{ SOL_SOCKET, 77, "makes a descriptor (SO_PEERPIDFD)" },
+	{ SOL_TCP, 24, "time goes on (TCP_TIMESTAMP)" },
+	{ SOL_TCP, 28, "takes what it tells (TCP_SAVED_SYN)" },
+	{ SOL_TCP, 33, "keys of the machine (TCP_FASTOPEN_KEY)" },
+	{ SOL_TCP, 35, "maps memory (TCP_ZEROCOPY_RECEIVE)" },
+};
+
+static bool is_asked(int level, int name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(not_asked); i++)
+		if (not_asked[i].level == level && not_asked[i].name == name)
+			return false;
+	return true;
+}
+
+/* All that a socket tells. */
+static void ask_socket(struct word *list, int fd)
+{
+	static const struct {
+		int level, most;
+	} levels[] = {
+		{ SOL_SOCKET, 90 }, { SOL_IP, 63 }, { SOL_TCP, 50 },
+		{ SOL_UDP, 110 }, { SOL_IPV6, 80 },
+	};
+	static unsigned char buf[1024];
+	socklen_t len = sizeof(buf);
+	struct stat st;
+	char what[48];
+	size_t i;
+	int name;
+	long ret;
+
+	memset(buf, 0, sizeof(buf));
+	ret = getsockname(fd, (struct sockaddr *)buf, &len);
+	note(list, "getsockname", fd, ret, buf, sizeof(buf));
+	if (fstat(fd, &st))
+		memset(&st, 0, sizeof(st));
+	note(list, "mode of socket", fd, st.st_mode, NULL, 0);
+	note(list, "owner of socket", fd, st.st_uid, NULL, 0);
+	note(list, "group of socket", fd, st.st_gid, NULL, 0);
+	note(list, "flags of socket", fd, fcntl(fd, F_GETFL), NULL, 0);
+	for (i = 0; i < ARRAY_SIZE(levels); i++) {
+		for (name = 0; name <= levels[i].most; name++) {
+			if (!is_asked(levels[i].level, name))
+				continue;
+			memset(buf, 0, sizeof(buf));
+			len = sizeof(buf);
+			ret = getsockopt(fd, levels[i].level, name, buf, &len);
+			if (ret < 0 &&
+			    (errno == ENOPROTOOPT || errno == EOPNOTSUPP))
+				continue;
+			/* When it last sent and received something. */
+			if (levels[i].level == SOL_TCP && name == TCP_INFO)
+				memset(buf + 44, 0, 16);
+			/* Memory that it has at hand. */
+			if (levels[i].level == SOL_SOCKET && name == SO_MEMINFO)
+				memset(buf + 16, 0, 4);
+			snprintf(what, sizeof(what), "socket %d level %d option",
+				 fd, levels[i].level);
+			note(list, what, name, ret ? ret : (long)len, buf,
+			     sizeof(buf));
+		}
+	}
+}
+
+static void ask_sockets(struct word *list)
+{
+	socklen_t len;
+	int fd, type;
+
+	for (fd = 0; fd < 256; fd++) {
+		len = sizeof(type);
+		if (!getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len))
+			ask_socket(list, fd);
+	}
 }
 
 static void ask_all(struct word *list)
@@ -889,6 +983,7 @@ static void ask_all(struct word *list)
 	ret = umask(0);
 	umask(ret);
 	note(list, "umask", 0, ret, NULL, 0);
+	ask_sockets(list);
 }
 
 /* Notes what there is to ask when a check is over, ... */
@@ -907,7 +1002,8 @@ void cr_compare_self(void)
 	for (i = 0; i < word_count; i++) {
 		was = &words[0][i];
 		is = &words[1][i];
-		if (was->ret != is->ret || was->sum != is->sum)
+		if (was->ret != is->ret || was->sum != is->sum ||
+		    strcmp(was->name, is->name))
 			cr_note(__FILE__, __LINE__,
 				"forgotten: %s gives %ld, not %ld, or other bytes",
 				is->name, is->ret, was->ret);

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ipc.h>
@@ -26,6 +27,7 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -377,6 +379,7 @@ static void files_setup(void)
 	struct itimerspec late = { { 0, 0 }, { 1000, 0 } };
 	struct epoll_event event = { .events = EPOLLIN };
 	int pipefd[2], sets, counter, timer, memory, deleted, master;
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6 };
 	sigset_t mask;
 
 	NEED(!pipe(pipefd) && write(pipefd[1], "text", 4) == 4);
@@ -400,6 +403,9 @@ static void files_setup(void)
 	deleted = open(cr_path("deleted"), O_RDWR);
 	NEED(deleted >= 0 && !unlink(cr_path("deleted")));
 	NEED(!flock(open(cr_path("locked"), O_RDWR | O_CREAT, 0600), LOCK_EX));
+	counter = socket(AF_INET6, SOCK_STREAM, 0);
+	NEED(!bind(counter, (struct sockaddr *)&any, sizeof(any)));
+	NEED(!listen(counter, 5));
 	master = posix_openpt(O_RDWR | O_NOCTTY);
 	if (master >= 0) {
 		NEED(!grantpt(master) && !unlockpt(master));
@@ -901,7 +907,7 @@ static void files_drive(struct cr_run *run)
 {
 	static const uint16_t kinds[] = {
 		0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69,
-		0x6a, 0x6b, 0x6c, 0x70, 0x71, 0x76,
+		0x6a, 0x6b, 0x6c, 0x70, 0x71, 0x72, 0x76,
 	};
 
 	first_of_each(run, kinds, ARRAY_SIZE(kinds));
@@ -994,6 +1000,18 @@ static void cgroup_drive(struct cr_run *run)
 {
 	kind_drive(run);
 	rmdir("/sys/fs/cgroup/cr.hostile");
+}
+
+/* A socket that is bound and listens, and one of each other kind. */
+static void sockets_setup(void)
+{
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6 };
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	alone_setup();
+	NEED(!bind(fd, (struct sockaddr *)&any, sizeof(any)));
+	NEED(!listen(fd, 5));
+	NEED(socket(AF_INET, SOCK_DGRAM, 0) >= 0);
 }
 
 /* Locks of all kinds. */
@@ -1289,6 +1307,8 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = kind_drive, .kind = 0x2d },
 	{ "hostile.locks", CR_SUBTREE, locks_setup, alone_check,
 	  .drive = kind_drive, .kind = 0x76 },
+	{ "hostile.sockets", CR_SUBTREE, sockets_setup, NULL,
+	  .drive = kind_drive, .kind = 0x72 },
 	{ "hostile.traced", CR_SUBTREE, traced_setup, traced_check,
 	  .drive = kind_drive, .kind = 0x28 },
 	{ "hostile.sharing", CR_SUBTREE, sharing_setup, alone_check,

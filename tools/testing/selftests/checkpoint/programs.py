@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 
 PATIENCE = 60 * int(os.environ.get("CR_SLOW", 1))
 
@@ -286,6 +288,82 @@ def check_rootless():
     return open("result").read().split() == ["1", "0", "0", "1000", "1", "deny"]
 
 
+REDIS = ["redis-server", "--save", "", "--dir", ".", "--enable-debug-command", "local"]
+
+
+def redis_cli(*args):
+    """What redis says to that, on the port that it has if nobody gives it another."""
+    done = subprocess.run(["redis-cli", *args], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
+
+
+def await_redis():
+    end = time.monotonic() + PATIENCE
+    while subprocess.run(["redis-cli", "ping"], stdout=subprocess.DEVNULL).returncode:
+        if time.monotonic() > end:
+            raise TimeoutError("redis does not answer")
+        time.sleep(0.1)
+
+
+def run_redis():
+    """redis, which has its data in memory, with threads and epoll, on IPv4 and IPv6."""
+    redis = subprocess.Popen(REDIS)
+    await_redis()
+    redis_cli("debug", "populate", "10000")
+    redis_cli("set", "greeting", "hello")
+    note("digest", redis_cli("debug", "digest"))
+    # The connections of redis-cli are closed when they are.
+    time.sleep(0.5)
+    note("ready")
+    await_file("go")
+    after = redis_cli("-h", "::1", "debug", "digest")
+    redis_cli("set", "greeting", "hello again")
+    note("result", f"{after} {redis_cli('dbsize')} {redis_cli('get', 'greeting')}")
+    redis_cli("shutdown")
+    note("code", str(redis.wait()))
+    sys.exit(5)
+
+
+def check_redis():
+    digest = open("digest").read()
+    return (
+        open("result").read() == f"{digest} 10001 hello again" and open("code").read() == "0"
+    )
+
+
+def fetch(port, path):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=PATIENCE) as answer:
+        return answer.read().decode()
+
+
+def run_http():
+    """http.server of python3, and files from it."""
+    note("page", "a page")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "8099"]
+    )
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            before = fetch(8099, "page")
+            break
+        except urllib.error.URLError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+    time.sleep(0.5)
+    note("ready")
+    await_file("go")
+    note("result", f"{before}, {fetch(8099, 'page')}")
+    server.kill()
+    server.wait()
+    sys.exit(5)
+
+
+def check_http():
+    return open("result").read() == "a page, a page"
+
+
 def restarted(name):
     """Starts the program, saves and kills it, and restarts it to its end."""
     victim = subprocess.Popen(
@@ -319,6 +397,8 @@ TESTS = {
     "node": (run_node, check_node, "node"),
     "java": (run_java, check_java, "rhino"),
     "rootless": (run_rootless, check_rootless, "unshare"),
+    "redis": (run_redis, check_redis, "redis-server"),
+    "http": (run_http, check_http, "python3"),
 }
 
 

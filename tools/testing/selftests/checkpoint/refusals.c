@@ -141,12 +141,6 @@ static void unix_setup(void)
 	fd = fds[0];
 }
 
-static void inet_setup(void)
-{
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	need_fd("inet sockets");
-}
-
 /* Files without a name, or with a claim on them */
 static int make(const char *name)
 {
@@ -703,9 +697,10 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("perf_event", perf_setup, fd_check, "perf"),
 	REFUSED("userfaultfd", userfaultfd_setup, fd_check, "userfault"),
 	REFUSED("proc_file", proc_setup, fd_check, "/maps"),
-	REFUSED("netlink_socket", netlink_setup, fd_check, "socket"),
-	REFUSED("unix_socket", unix_setup, fd_check, "socket"),
-	REFUSED("inet_socket", inet_setup, fd_check, "socket"),
+	REFUSED("netlink_socket", netlink_setup, fd_check,
+		"a socket of AF_NETLINK that is of a family"),
+	REFUSED("unix_socket", unix_setup, fd_check,
+		"a socket of AF_UNIX that is of a family"),
 	REFUSED("deleted_cwd", deleted_cwd_setup, deleted_cwd_check, "/gone"),
 	REFUSED("lease", lease_setup, lease_check, "lease"),
 	REFUSED("owner", owner_setup, owner_check, "F_SETOWN"),

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sockets.
+//!
+//! C headers: [`include/linux/net.h`](srctree/include/linux/net.h),
+//! [`include/net/sock.h`](srctree/include/net/sock.h)
+
+use super::file;
+use super::file::FileRef;
+use kernel::bindings;
+use kernel::error::to_result;
+use kernel::fs::File;
+use kernel::prelude::*;
+use kernel::str::CStr;
+use kernel::str::CString;
+
+/// Bytes of the longest value of an option.
+pub(crate) const VALUE: usize = bindings::CHECKPOINT_SOCKET_VALUE as usize;
+
+/// Bytes of the longest address.
+pub(crate) const ADDRESS: usize = size_of::<bindings::__kernel_sockaddr_storage>();
+
+/// What a socket is, apart from its options.
+#[derive(Clone, Copy)]
+pub(crate) struct State {
+    /// What of it cannot be saved. Then only the next three are there.
+    pub(crate) refused: Option<&'static CStr>,
+    /// `AF_*`.
+    pub(crate) family: u32,
+    /// `SOCK_*`.
+    pub(crate) kind: u32,
+    /// `IPPROTO_*`.
+    pub(crate) protocol: u32,
+    /// `SOCKET_*` of the format.
+    pub(crate) flags: u32,
+    /// Owner.
+    pub(crate) uid: u32,
+    /// Group.
+    pub(crate) gid: u32,
+    /// Of listen(2).
+    pub(crate) backlog: u32,
+    /// Packets that were dropped.
+    pub(crate) drops: u32,
+    /// When the last one was received.
+    pub(crate) stamp: i64,
+    /// The address, padded with zeros.
+    pub(crate) address: [u8; ADDRESS],
+    /// Bytes of the address.
+    pub(crate) address_len: u32,
+}
+
+impl State {
+    fn raw(&self) -> bindings::checkpoint_socket {
+        bindings::checkpoint_socket {
+            refused: core::ptr::null(),
+            family: self.family,
+            type_: self.kind,
+            protocol: self.protocol,
+            flags: self.flags,
+            uid: self.uid,
+            gid: self.gid,
+            backlog: self.backlog,
+            drops: self.drops,
+            stamp: self.stamp,
+            // SAFETY: An address is plain bytes, of this size.
+            address: unsafe { core::mem::transmute_copy(&self.address) },
+            address_len: self.address_len,
+        }
+    }
+
+    /// The address for people.
+    pub(crate) fn name(&self) -> Result<CString> {
+        let mut name = [0u8; 64];
+        let raw = self.raw();
+
+        // SAFETY: The state is valid, and the buffer has the length that is told.
+        unsafe {
+            bindings::checkpoint_socket_name(&raw const raw, name.as_mut_ptr().cast(), name.len());
+        }
+        let name = CStr::from_bytes_until_nul(&name).map_err(|_| EINVAL)?;
+
+        Ok(CString::try_from(name)?)
+    }
+}
+
+/// Whether the file is a socket.
+pub(crate) fn is_socket(file: &File) -> bool {
+    // SAFETY: The file is referenced.
+    unsafe { bindings::checkpoint_is_socket(file.as_ptr()) }
+}
+
+/// Reads a socket.
+pub(crate) fn get(file: &File) -> Result<State> {
+    if !is_socket(file) {
+        return Err(EINVAL);
+    }
+    let mut raw = bindings::checkpoint_socket::default();
+
+    // SAFETY: The file is referenced and is a socket; the state is valid for writes.
+    to_result(unsafe { bindings::checkpoint_socket_get(file.as_ptr(), &raw mut raw) })?;
+    let refused = if raw.refused.is_null() {
+        None
+    } else {
+        // SAFETY: The sentences are constants.
+        Some(unsafe { CStr::from_char_ptr(raw.refused) })
+    };
+
+    Ok(State {
+        refused,
+        family: raw.family,
+        kind: raw.type_,
+        protocol: raw.protocol,
+        flags: raw.flags,
+        uid: raw.uid,
+        gid: raw.gid,
+        backlog: raw.backlog,
+        drops: raw.drops,
+        stamp: raw.stamp,
+        // SAFETY: An address is plain bytes, of this size, and all of them were written.
+        address: unsafe { core::mem::transmute_copy(&raw.address) },
+        address_len: raw.address_len,
+    })
+}
+
+/// Reads an option, as [`setsockopt`] takes it: its length and its value. None: this socket has no
+/// such option.
+pub(crate) fn getsockopt(file: &File, level: u32, name: u32) -> Result<Option<(u32, [u8; VALUE])>> {
+    let mut value = [0u64; VALUE / size_of::<u64>()];
+
+    if !is_socket(file) {
+        return Err(EINVAL);
+    }
+    // SAFETY: The file is referenced and is a socket; the buffer is as long as the longest value,
+    // and aligned as any of them.
+    let len = unsafe {
+        bindings::checkpoint_getsockopt(
+            file.as_ptr(),
+            level as i32,
+            name as i32,
+            value.as_mut_ptr().cast(),
+        )
+    };
+
+    if len == ENOPROTOOPT.to_errno() {
+        return Ok(None);
+    }
+    to_result(len.min(0))?;
+    // SAFETY: Both are plain bytes, of the same size.
+    let value = unsafe { core::mem::transmute::<[u64; 2], [u8; VALUE]>(value) };
+
+    Ok(Some((len as u32, value)))
+}
+
+/// Sets an option, with the rights of the running task.
+pub(crate) fn setsockopt(
+    file: &File,
+    level: u32,
+    name: u32,
+    value: &[u8; VALUE],
+    len: u32,
+) -> Result {
+    if !is_socket(file) || len as usize > VALUE {
+        return Err(EINVAL);
+    }
+    // SAFETY: Both are plain bytes, of the same size.
+    let value = unsafe { core::mem::transmute::<[u8; VALUE], [u64; 2]>(*value) };
+
+    // SAFETY: The file is referenced and is a socket; the buffer is as long as the longest value,
+    // and aligned as any of them.
+    to_result(unsafe {
+        bindings::checkpoint_setsockopt(
+            file.as_ptr(),
+            level as i32,
+            name as i32,
+            value.as_ptr().cast(),
+            len as i32,
+        )
+    })
+}
+
+/// Makes a socket that is not bound.
+pub(crate) fn create(state: &State) -> Result<FileRef> {
+    let raw = state.raw();
+
+    // SAFETY: The state is valid; the helper gives a new reference or an error pointer.
+    unsafe { file::from_raw(bindings::checkpoint_socket_create(&raw const raw, 0)) }
+}
+
+/// Binds it, and lets it listen, with the rights of the running task.
+pub(crate) fn bind(file: &File, state: &State) -> Result {
+    let mut raw = state.raw();
+
+    if !is_socket(file) || state.address_len as usize > ADDRESS {
+        return Err(EINVAL);
+    }
+    // SAFETY: The file is referenced and is a socket; the state is valid.
+    to_result(unsafe { bindings::checkpoint_socket_bind(file.as_ptr(), &raw mut raw) })
+}
+
+/// Sets those of the `O_*` flags that fcntl(2) can change.
+pub(crate) fn set_flags(file: &File, flags: u32) {
+    // SAFETY: The file is referenced.
+    unsafe { bindings::checkpoint_set_flags(file.as_ptr(), flags) };
+}

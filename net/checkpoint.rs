@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sockets of IPv4 and IPv6: TCP and UDP.
+//!
+//! Kept: sockets that are not connected, bound or not; those that listen, when nobody waits to be
+//! accepted; address and port, also one that the kernel has chosen; every option of
+//! [`OPTIONS`](crate::format::socket::OPTIONS); the owner.
+//! Not kept, and refused: connections; what is in a queue, an error that nobody has read; filters,
+//! multicast groups, options that go into each packet, keys, protocols above TCP; sockets that have
+//! been connected; those of other families.
+//!
+//! All options are saved with their values, and are set where a new socket has others. When it is
+//! done, the new socket is read as the old one was, and must be the same: what depends on the
+//! machine and has another value here fails the restart.
+//!
+//! Who has begun to connect to a socket that listens begins again: a TCP that gets no answer does.
+//!
+//! C header: [`include/net/sock.h`](srctree/include/net/sock.h)
+
+use crate::error::Result;
+use crate::format::socket as format;
+use crate::format::socket::SocketFile;
+use crate::format::socket::SocketOption;
+use crate::format::ObjRef;
+use crate::format::Record;
+use crate::fs;
+use crate::fs::FileKind;
+use crate::image;
+use crate::image::RawRecord;
+use crate::restore::Restart;
+use crate::save::Saver;
+use crate::sys;
+use crate::sys::file::FileRef;
+use crate::sys::socket::State;
+use kernel::fs::file::flags;
+use kernel::prelude::*;
+use zerocopy::IntoBytes;
+
+/// The row of the table of kinds.
+pub(crate) const KIND: FileKind = FileKind {
+    name: "a socket",
+    record: SocketFile::KIND,
+    is: is_socket,
+    save,
+    restore,
+};
+
+/// The flags of a socket.
+const FLAGS: u32 = flags::O_RDWR | flags::O_NONBLOCK | flags::O_APPEND;
+
+fn is_socket(file: &FileRef) -> bool {
+    sys::socket::is_socket(file)
+}
+
+/// What people call such a socket.
+fn describe(state: &State) -> &'static str {
+    match (state.family, state.protocol) {
+        (format::AF_INET, format::IPPROTO_TCP) => "TCP over IPv4",
+        (format::AF_INET6, format::IPPROTO_TCP) => "TCP over IPv6",
+        (format::AF_INET, format::IPPROTO_UDP) => "UDP over IPv4",
+        (format::AF_INET6, format::IPPROTO_UDP) => "UDP over IPv6",
+        (format::AF_INET | format::AF_INET6, _) => "another protocol of IP",
+        (1, _) => "AF_UNIX",
+        (16, _) => "AF_NETLINK",
+        (17, _) => "AF_PACKET",
+        _ => "another family",
+    }
+}
+
+fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
+    let open = fs::save_open(saver, file)?;
+    let socket = sys::socket::get(file)?;
+
+    if let Some(what) = socket.refused {
+        return Err(saver.refuse(fmt!(
+            "{}: a socket of {} that {what}",
+            &*saver.name_of(file),
+            describe(&socket)
+        )));
+    }
+    if open.flags & !FLAGS != 0 {
+        return Err(saver.refuse(fmt!(
+            "{}: a socket with flags that are not supported: {:#o}",
+            &*saver.name_of(file),
+            open.flags & !FLAGS
+        )));
+    }
+    saver.check_ids(&[socket.uid, socket.gid])?;
+    let options = read_options(file)?;
+    let State {
+        refused: _,
+        family,
+        kind,
+        protocol,
+        flags,
+        uid,
+        gid,
+        backlog,
+        drops,
+        stamp,
+        address,
+        address_len,
+    } = socket;
+    let state = SocketFile {
+        open,
+        family,
+        kind,
+        protocol,
+        flags,
+        uid,
+        gid,
+        backlog,
+        drops,
+        stamp,
+        address_len,
+        options: u32::try_from(options.len()).map_err(|_| EOVERFLOW)?,
+        address,
+    };
+
+    saver.out.object(&state, &[options.as_bytes()])
+}
+
+/// All options that a socket has.
+fn read_options(file: &FileRef) -> Result<KVVec<SocketOption>> {
+    let mut options = KVVec::with_capacity(format::OPTIONS.len(), GFP_KERNEL)?;
+
+    for &(level, name, _) in format::OPTIONS {
+        if let Some((len, value)) = sys::socket::getsockopt(file, level, name)? {
+            let option = SocketOption {
+                level,
+                name,
+                len,
+                reserved: 0,
+                value,
+            };
+
+            options.push(option, GFP_KERNEL)?;
+        }
+    }
+    Ok(options)
+}
+
+/// What people call an option.
+fn name_of(option: &SocketOption) -> &'static str {
+    format::OPTIONS
+        .iter()
+        .find(|&&(level, name, _)| level == option.level && name == option.name)
+        .map_or("?", |&(_, _, name)| name)
+}
+
+/// Checks a record before anything is made of it.
+pub(crate) fn check(record: &RawRecord<'_>) -> Result {
+    let (state, tail) = record.parse::<SocketFile>()?;
+    let flags = fs::open_flags(&state.open)?;
+    let is_tcp = (state.kind, state.protocol) == (format::SOCK_STREAM, format::IPPROTO_TCP);
+    let is_udp = (state.kind, state.protocol) == (format::SOCK_DGRAM, format::IPPROTO_UDP);
+    let has = |flag: u32| state.flags & flag != 0;
+    let known = format::SOCKET_BOUND | format::SOCKET_PORT | format::SOCKET_LISTENS;
+    let padding = usize::try_from(state.address_len)
+        .ok()
+        .and_then(|len| state.address.get(len..))
+        .ok_or(EINVAL)?;
+
+    if flags & !FLAGS != 0
+        || flags & flags::O_ACCMODE != flags::O_RDWR
+        || state.open.pos != 0
+        || !matches!(state.family, format::AF_INET | format::AF_INET6)
+        || !(is_tcp || is_udp)
+        || state.flags & !known != 0
+        || (has(format::SOCKET_PORT) && !has(format::SOCKET_BOUND))
+        || (has(format::SOCKET_LISTENS) && !(is_tcp && has(format::SOCKET_BOUND)))
+        || (!has(format::SOCKET_LISTENS) && state.backlog != 0)
+        || has(format::SOCKET_BOUND) == (state.address_len == 0)
+        || i32::try_from(state.drops).is_err()
+        || padding.iter().any(|&byte| byte != 0)
+    {
+        return Err(EINVAL.into());
+    }
+    check_options(&image::all::<SocketOption>(tail, state.options)?)
+}
+
+/// They stand in the order of the table, each once.
+fn check_options(options: &[SocketOption]) -> Result {
+    let mut table = format::OPTIONS.iter();
+
+    for option in options {
+        let in_order = table.any(|&(level, name, _)| level == option.level && name == option.name);
+        let padding = usize::try_from(option.len)
+            .ok()
+            .and_then(|len| option.value.get(len..))
+            .ok_or(EINVAL)?;
+
+        if !in_order || option.reserved != 0 || padding.iter().any(|&byte| byte != 0) {
+            return Err(EINVAL.into());
+        }
+    }
+    Ok(())
+}
+
+fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
+    let (state, tail) = restart.record::<SocketFile>(number)?;
+    let SocketFile {
+        open,
+        family,
+        kind,
+        protocol,
+        flags,
+        uid,
+        gid,
+        backlog,
+        drops,
+        stamp,
+        address_len,
+        options,
+        address,
+    } = state;
+    let options = image::all::<SocketOption>(tail, options)?;
+    let socket = State {
+        refused: None,
+        family,
+        kind,
+        protocol,
+        flags,
+        uid,
+        gid,
+        backlog,
+        drops,
+        stamp,
+        address,
+        address_len,
+    };
+    let file = sys::socket::create(&socket)?;
+
+    set_options(restart, number, &file, &options)?;
+    sys::socket::bind(&file, &socket).map_err(|errno| match socket.name() {
+        Ok(name) => restart.log.error(
+            errno,
+            fmt!(
+                "object {}: cannot bind a socket of {} to {}",
+                number.0,
+                describe(&socket),
+                &*name
+            ),
+        ),
+        Err(error) => error.into(),
+    })?;
+    // Some change as others are set, or when the socket is bound.
+    set_options(restart, number, &file, &options)?;
+    compare(restart, number, &file, &socket, &options)?;
+    sys::socket::set_flags(&file, fs::open_flags(&open)?);
+    if file.flags() != open.flags {
+        return Err(EINVAL.into());
+    }
+    Ok(file)
+}
+
+/// Sets what is not as it was.
+fn set_options(
+    restart: &Restart,
+    number: ObjRef,
+    file: &FileRef,
+    options: &[SocketOption],
+) -> Result {
+    for option in options {
+        let SocketOption {
+            level,
+            name,
+            len,
+            reserved: _,
+            value,
+        } = *option;
+
+        if sys::socket::getsockopt(file, level, name)? == Some((len, value)) {
+            continue;
+        }
+        sys::socket::setsockopt(file, level, name, &value, len).map_err(|errno| {
+            restart.log.error(
+                errno,
+                fmt!(
+                    "object {}: cannot set {} of a socket",
+                    number.0,
+                    name_of(option)
+                ),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether packets that come in may have changed an option meanwhile: SO_INCOMING_CPU.
+fn may_change(socket: &State, option: &SocketOption) -> bool {
+    socket.protocol == format::IPPROTO_UDP && name_of(option) == "SO_INCOMING_CPU"
+}
+
+/// Whether the new socket is as the old one was.
+fn compare(
+    restart: &Restart,
+    number: ObjRef,
+    file: &FileRef,
+    socket: &State,
+    options: &[SocketOption],
+) -> Result {
+    for option in options {
+        let has = sys::socket::getsockopt(file, option.level, option.name)?;
+
+        if has != Some((option.len, option.value)) && !may_change(socket, option) {
+            return Err(restart.log.error(
+                EINVAL,
+                fmt!(
+                    "object {}: {} of a socket cannot have the value that it had",
+                    number.0,
+                    name_of(option)
+                ),
+            ));
+        }
+    }
+    let new = sys::socket::get(file)?;
+
+    // A packet may have come in between.
+    let is_same = new.refused.is_some()
+        || (new.flags == socket.flags
+            && new.backlog == socket.backlog
+            && new.address_len == socket.address_len
+            && new.address == socket.address);
+
+    if !is_same || (new.uid, new.gid) != (socket.uid, socket.gid) && new.refused.is_none() {
+        return Err(restart.log.error(
+            EINVAL,
+            fmt!(
+                "object {}: a socket of {} cannot be bound or listen as it did",
+                number.0,
+                describe(socket)
+            ),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records of `format/socket.rs`.
+
+use super::check_bits;
+use super::check_one_of;
+use super::object;
+use super::Fields;
+use super::Kind;
+use super::Result;
+use super::Tail;
+use crate::format::socket;
+use crate::format::socket::SocketFile;
+use crate::format::socket::SocketOption;
+use crate::format::Value;
+use crate::names;
+
+/// Where the port stands in an address of IPv4 or IPv6.
+const PORT: std::ops::Range<usize> = 2..4;
+
+impl Kind for SocketFile {
+    object!();
+
+    fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
+        let options = tail.list::<SocketOption>(self.options, "options")?;
+        let mut table = socket::OPTIONS.iter();
+        let mut fields = Vec::new();
+
+        if let Some(&[high, low]) = self.address.get(PORT) {
+            let port = u16::from_be_bytes([high, low]);
+            fields.push(("port", Value::Unsigned(port.into())));
+        }
+        for option in options {
+            let known = table.find(|known| (known.0, known.1) == (option.level, option.name));
+            let Some((_, _, name)) = known else {
+                return Err(format!(
+                    "option {} of level {} is not known, or not in order",
+                    option.name, option.level
+                ));
+            };
+            let value = option
+                .value
+                .get(..option.len as usize)
+                .ok_or_else(|| format!("{name} is longer than an option can be"))?;
+            let value = match <[u8; 4]>::try_from(value) {
+                Ok(number) => Value::Signed(i32::from_ne_bytes(number).into()),
+                Err(_) => Value::Bytes(value),
+            };
+
+            fields.push((*name, value));
+        }
+        Ok(fields)
+    }
+
+    fn check(&self) -> Result<()> {
+        let families = [socket::AF_INET, socket::AF_INET6];
+        let kinds = [socket::SOCK_STREAM, socket::SOCK_DGRAM];
+
+        check_one_of("family", self.family, &families)?;
+        check_one_of("kind", self.kind, &kinds)?;
+        check_bits("flags", self.flags, names::known(names::SOCKET_FLAGS))?;
+        if self.address_len as usize > self.address.len() {
+            return Err("the address is longer than an address can be".into());
+        }
+        let is_bound = self.flags & socket::SOCKET_BOUND != 0;
+        if is_bound != (self.address_len != 0) {
+            return Err("it is bound and has no address, or has one and is not".into());
+        }
+        Ok(())
+    }
+}
