@@ -119,7 +119,7 @@ static void clocks_setup(void)
 
 static void clocks_check(enum cr_phase phase)
 {
-	long long all[NUMBERS];
+	long long all[NUMBERS], used;
 	enum number i;
 
 	read_all(all);
@@ -127,10 +127,11 @@ static void clocks_check(enum cr_phase phase)
 		if (all[i] < last[i])
 			cr_note(__FILE__, __LINE__, "%s went back: %lld was %lld",
 				names[i], all[i], last[i]);
-	/* Nor has anything been added that was not used. */
-	CHECK(all[PROCESS_CLOCK] < last[PROCESS_CLOCK] + BURNT / 2);
-	CHECK(all[THREAD_CLOCK] < last[THREAD_CLOCK] + BURNT / 2);
-	CHECK(all[SELF_TIME] < last[SELF_TIME] + BURNT / 2);
+	/* Nor has anything been added that was not used: by another's call next to nothing was. */
+	used = phase != CR_BEFORE && cr_mode == CR_SELF ? BURNT * 9 / 10 : BURNT / 2;
+	CHECK(all[PROCESS_CLOCK] < last[PROCESS_CLOCK] + used);
+	CHECK(all[THREAD_CLOCK] < last[THREAD_CLOCK] + used);
+	CHECK(all[SELF_TIME] < last[SELF_TIME] + used);
 	CHECK_EQ(all[CHILDREN_TIME], last[CHILDREN_TIME]);
 	CHECK_EQ(all[TIMES_CHILDREN], last[TIMES_CHILDREN]);
 	CHECK_EQ(all[CHILDREN_FAULTS], last[CHILDREN_FAULTS]);
