@@ -20,7 +20,7 @@ use kernel::sync::CondVar;
 use kernel::sync::Mutex;
 
 /// So many chunks wait at most to be hashed by others: their pages cannot be swapped out.
-const WAITING: usize = 16;
+const WAITING: usize = 4;
 
 /// A chunk, or its beginning.
 struct Chunk {
