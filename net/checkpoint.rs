@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sockets of IPv4 and IPv6: TCP and UDP.
+//! Sockets of TCP and UDP, over IPv4 and IPv6, and of AF_UNIX.
 //!
 //! Kept: sockets that are not connected, bound or not; those that listen, when nobody waits to be
 //! accepted; address and port, also one that the kernel has chosen; every option of
-//! [`OPTIONS`](crate::format::socket::OPTIONS); the owner.
+//! [`OPTIONS`](crate::format::socket::OPTIONS); the owner; whom SO_PEERCRED shows to those who connect
+//! to a socket of AF_UNIX, which calls listen(2) again when it has its credentials.
 //! Not kept, and refused: connections; what is in a queue, an error that nobody has read; filters,
 //! multicast groups, options that go into each packet, keys, protocols above TCP; sockets that have
 //! been connected; those of other families.
@@ -12,6 +13,10 @@
 //! All options are saved with their values, and are set where a new socket has others. When it is
 //! done, the new socket is read as the old one was, and must be the same: what depends on the
 //! machine and has another value here fails the restart.
+//!
+//! The file that a socket of AF_UNIX was bound to usually stays when its process is killed. It is bound
+//! to again if nobody else has, and if the restarter could remove it and bind to a new one; if it is
+//! gone, a new one is made.
 //!
 //! Who has begun to connect to a socket that listens begins again: a TCP that gets no answer does.
 //!
@@ -31,6 +36,8 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::file::FileRef;
+use crate::sys::file::Path;
+use crate::sys::ns::PidNs;
 use crate::sys::socket::State;
 use kernel::fs::file::flags;
 use kernel::prelude::*;
@@ -52,6 +59,9 @@ fn is_socket(file: &FileRef) -> bool {
     sys::socket::is_socket(file)
 }
 
+/// Where the name starts in an address of AF_UNIX.
+const SUN_PATH: usize = 2;
+
 /// What people call such a socket.
 fn describe(state: &State) -> &'static str {
     match (state.family, state.protocol) {
@@ -60,7 +70,7 @@ fn describe(state: &State) -> &'static str {
         (format::AF_INET, format::IPPROTO_UDP) => "UDP over IPv4",
         (format::AF_INET6, format::IPPROTO_UDP) => "UDP over IPv6",
         (format::AF_INET | format::AF_INET6, _) => "another protocol of IP",
-        (1, _) => "AF_UNIX",
+        (format::AF_UNIX, _) => "AF_UNIX",
         (16, _) => "AF_NETLINK",
         (17, _) => "AF_PACKET",
         _ => "another family",
@@ -69,7 +79,7 @@ fn describe(state: &State) -> &'static str {
 
 fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     let open = fs::save_open(saver, file)?;
-    let socket = sys::socket::get(file)?;
+    let (socket, path) = sys::socket::get(file, &saver.ns)?;
 
     if let Some(what) = socket.refused {
         return Err(saver.refuse(fmt!(
@@ -85,8 +95,18 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
             open.flags & !FLAGS
         )));
     }
-    saver.check_ids(&[socket.uid, socket.gid])?;
+    if socket.listener != 0 && !is_inside(saver, socket.listener) {
+        return Err(saver.refuse(fmt!(
+            "{}: a socket of AF_UNIX that has listen(2) from a process outside of the tree",
+            &*saver.name_of(file)
+        )));
+    }
+    let [_, path_uid, path_gid] = socket.path_mode;
+
+    saver.check_ids(&[socket.uid, socket.gid, path_uid, path_gid])?;
     let options = read_options(file)?;
+    let path = path.map(|path| saver.path_name(&path)).transpose()?;
+    let path = path.as_ref().map_or(&[][..], |path| path.to_bytes());
     let State {
         refused: _,
         family,
@@ -100,6 +120,8 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
         stamp,
         address,
         address_len,
+        listener,
+        path_mode,
     } = socket;
     let state = SocketFile {
         open,
@@ -115,9 +137,22 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
         address_len,
         options: u32::try_from(options.len()).map_err(|_| EOVERFLOW)?,
         address,
+        listener,
+        path: u32::try_from(path.len()).map_err(|_| EOVERFLOW)?,
+        path_mode,
+        reserved: 0,
     };
 
-    saver.out.object(&state, &[options.as_bytes()])
+    saver.out.object(&state, &[options.as_bytes(), path])
+}
+
+/// Whether a process of the tree has the number.
+fn is_inside(saver: &Saver<'_>, pid: i32) -> bool {
+    saver
+        .tree
+        .tasks()
+        .iter()
+        .any(|task| sys::task::pid_in(&task.task(), &saver.ns) == pid)
 }
 
 /// All options that a socket has.
@@ -152,31 +187,51 @@ fn name_of(option: &SocketOption) -> &'static str {
 pub(crate) fn check(record: &RawRecord<'_>) -> Result {
     let (state, tail) = record.parse::<SocketFile>()?;
     let flags = fs::open_flags(&state.open)?;
-    let is_tcp = (state.kind, state.protocol) == (format::SOCK_STREAM, format::IPPROTO_TCP);
-    let is_udp = (state.kind, state.protocol) == (format::SOCK_DGRAM, format::IPPROTO_UDP);
     let has = |flag: u32| state.flags & flag != 0;
     let known = format::SOCKET_BOUND | format::SOCKET_PORT | format::SOCKET_LISTENS;
+    let is_unix = state.family == format::AF_UNIX;
+    let may_listen = match (state.family, state.kind, state.protocol) {
+        (format::AF_INET | format::AF_INET6, format::SOCK_STREAM, format::IPPROTO_TCP) => true,
+        (format::AF_INET | format::AF_INET6, format::SOCK_DGRAM, format::IPPROTO_UDP) => false,
+        (format::AF_UNIX, format::SOCK_STREAM | format::SOCK_SEQPACKET, 0) => true,
+        (format::AF_UNIX, format::SOCK_DGRAM, 0) => false,
+        _ => return Err(EINVAL.into()),
+    };
     let padding = usize::try_from(state.address_len)
         .ok()
         .and_then(|len| state.address.get(len..))
         .ok_or(EINVAL)?;
+    let (options, path) = image::split::<SocketOption>(tail, state.options)?;
+    let [mode, _, _] = state.path_mode;
+    let sun_path = state.address.get(SUN_PATH..).ok_or(EINVAL)?;
+    let has_file = is_unix && sun_path.first() != Some(&0);
+    let has_name = usize::try_from(state.address_len).is_ok_and(|len| len > SUN_PATH);
 
     if flags & !FLAGS != 0
         || flags & flags::O_ACCMODE != flags::O_RDWR
         || state.open.pos != 0
-        || !matches!(state.family, format::AF_INET | format::AF_INET6)
-        || !(is_tcp || is_udp)
         || state.flags & !known != 0
-        || (has(format::SOCKET_PORT) && !has(format::SOCKET_BOUND))
-        || (has(format::SOCKET_LISTENS) && !(is_tcp && has(format::SOCKET_BOUND)))
-        || (!has(format::SOCKET_LISTENS) && state.backlog != 0)
+        || (has(format::SOCKET_PORT) && (is_unix || !has(format::SOCKET_BOUND)))
+        || (has(format::SOCKET_LISTENS) && !(may_listen && has(format::SOCKET_BOUND)))
+        || (!has(format::SOCKET_LISTENS) && !is_unix && state.backlog != 0)
         || has(format::SOCKET_BOUND) == (state.address_len == 0)
+        || (state.listener > 0) != (is_unix && has(format::SOCKET_LISTENS))
+        || state.listener < 0
         || i32::try_from(state.drops).is_err()
         || padding.iter().any(|&byte| byte != 0)
+        || usize::try_from(state.path) != Ok(path.len())
+        || has_file == path.is_empty()
+        || (is_unix && has(format::SOCKET_BOUND) && !has_name)
+        || (path.is_empty() && state.path_mode != [0; 3])
+        || mode & !0o7777 != 0
+        || state.reserved != 0
     {
         return Err(EINVAL.into());
     }
-    check_options(&image::all::<SocketOption>(tail, state.options)?)
+    if !path.is_empty() {
+        fs::path::path_name(path)?;
+    }
+    check_options(&options)
 }
 
 /// They stand in the order of the table, each once.
@@ -213,8 +268,25 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
         address_len,
         options,
         address,
+        listener,
+        path: _,
+        path_mode,
+        reserved: _,
     } = state;
-    let options = image::all::<SocketOption>(tail, options)?;
+    let (options, path) = image::split::<SocketOption>(tail, options)?;
+    let name = path;
+    let path = find_path(restart, name)?;
+
+    // A new file is made by the name that the program knows, which must lead there from here.
+    if path.is_none() && !name.is_empty() && !is_named(&address, name) {
+        return Err(restart.log.error(
+            ENOENT,
+            fmt!(
+                "{}: the socket is gone, and was bound to by another name",
+                &*fs::path::path_name(name)?
+            ),
+        ));
+    }
     let socket = State {
         refused: None,
         family,
@@ -228,11 +300,13 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
         stamp,
         address,
         address_len,
+        listener,
+        path_mode,
     };
     let file = sys::socket::create(&socket)?;
 
     set_options(restart, number, &file, &options)?;
-    sys::socket::bind(&file, &socket).map_err(|errno| match socket.name() {
+    sys::socket::bind(&file, &socket, path.as_ref()).map_err(|errno| match socket.name() {
         Ok(name) => restart.log.error(
             errno,
             fmt!(
@@ -252,6 +326,61 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
         return Err(EINVAL.into());
     }
     Ok(file)
+}
+
+/// Whether an address of AF_UNIX is that path.
+fn is_named(address: &[u8], path: &[u8]) -> bool {
+    address
+        .get(SUN_PATH..)
+        .and_then(|name| name.strip_prefix(path))
+        .is_some_and(|rest| rest.iter().all(|&byte| byte == 0))
+}
+
+/// The file that a socket was bound to; none if there is no such file.
+fn find_path(restart: &Restart, path: &[u8]) -> Result<Option<Path>> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let name = fs::path::path_name(path)?;
+
+    match restart
+        .root()
+        .open(&name, flags::O_PATH | flags::O_NOFOLLOW)
+    {
+        Ok(file) => Ok(Some(Path::of(&file))),
+        Err(errno) if errno == ENOENT => Ok(None),
+        Err(errno) => Err(restart
+            .log
+            .error(errno, fmt!("{}: cannot find the socket", &*name))),
+    }
+}
+
+/// Lets the sockets of AF_UNIX listen for which the running process has called listen(2): who connects
+/// sees its pid and its credentials, which it has by now.
+pub(crate) fn listen(restart: &Restart, process: i32) -> Result {
+    for record in restart.records::<SocketFile>() {
+        let (state, _) = record.parse::<SocketFile>()?;
+
+        if state.listener != process {
+            continue;
+        }
+        let file = restart.file(record.object)?;
+
+        sys::socket::listen(&file, state.backlog)?;
+        let (new, _) = sys::socket::get(&file, &PidNs::current()?)?;
+
+        // Somebody may have connected in between.
+        if new.refused.is_none() && new.backlog != state.backlog {
+            return Err(restart.log.error(
+                EINVAL,
+                fmt!(
+                    "object {}: a socket of AF_UNIX cannot listen as it did",
+                    record.object.0
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Sets what is not as it was.
@@ -314,12 +443,17 @@ fn compare(
             ));
         }
     }
-    let new = sys::socket::get(file)?;
+    let (new, _) = sys::socket::get(file, &PidNs::current()?)?;
+    // See `listen`.
+    let listens = match socket.listener {
+        0 => 0,
+        _ => format::SOCKET_LISTENS,
+    };
 
     // A packet may have come in between.
     let is_same = new.refused.is_some()
-        || (new.flags == socket.flags
-            && new.backlog == socket.backlog
+        || (new.flags | listens == socket.flags
+            && (new.backlog == socket.backlog || listens != 0)
             && new.address_len == socket.address_len
             && new.address == socket.address);
 

@@ -25,13 +25,16 @@ struct mm_struct;
 struct msg_msg;
 struct oom_control;
 struct pid;
+struct path;
 struct pid_namespace;
 struct pt_regs;
 struct restart_block;
 struct rlimit;
 struct seccomp_filter;
 struct sigevent;
+struct sock;
 struct sock_fprog_kern;
+struct sockaddr_un;
 struct task_struct;
 struct tty_struct;
 struct uid_gid_map;
@@ -531,5 +534,16 @@ unsigned int checkpoint_get_ldt(struct mm_struct *mm, u64 *entries,
 				unsigned int max);
 /* Sets that of current, which has none. */
 int checkpoint_set_ldt(const u64 *entries, unsigned int count);
+
+/*
+ * net/unix/checkpoint_unix.c: what of a socket cannot be saved, or NULL. The
+ * path is referenced; it stays as it is if the socket has none. Who listens is
+ * told by its pid.
+ */
+const char *checkpoint_unix_get(struct sock *sk, struct pid_namespace *ns,
+				struct path *path, s32 *listener);
+int checkpoint_unix_getsockopt(struct sock *sk, int name);
+int checkpoint_unix_attach(struct sock *sk, const struct path *path,
+			   struct sockaddr_un *sunaddr, int addr_len);
 
 #endif /* _LINUX_CHECKPOINT_H */

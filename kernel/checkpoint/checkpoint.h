@@ -303,6 +303,8 @@ struct checkpoint_socket {
 	s64 stamp;
 	struct sockaddr_storage address;
 	u32 address_len;
+	s32 listener;
+	u32 path_mode, path_uid, path_gid;
 };
 
 /* kernel/checkpoint/pages.c */

@@ -763,6 +763,12 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
         task::posix_timer::make_others(restart, plan.process)?;
     }
     task::restore_cred(restart, plan.number)?;
+    #[cfg(CONFIG_INET)]
+    if plan.is_main {
+        let (process, _) = restart.record::<format::Process>(plan.process)?;
+
+        crate::net::listen(restart, process.tgid)?;
+    }
     restore_pending(restart, plan)?;
     // It is the signals of the caller that are watched then.
     if plan.owns_sighand && !restart.is_caller() {

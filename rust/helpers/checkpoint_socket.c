@@ -6,6 +6,7 @@
 #ifdef CONFIG_INET
 
 #include <linux/xattr.h>
+#include <net/af_unix.h>
 #include <net/inet_common.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
@@ -250,26 +251,78 @@ static inline int checkpoint_has_xattrs(struct dentry *dentry)
 	return ret;
 }
 
+static inline const char *
+checkpoint_inet_get(struct socket *sock, struct checkpoint_socket *state)
+{
+	bool tcp = checkpoint_is_tcp(sock), udp = checkpoint_is_udp(sock);
+	struct sock *sk = sock->sk;
+	const char *why;
+
+	if (!tcp && !udp)
+		return "is neither a plain TCP nor a plain UDP socket";
+	why = tcp ? checkpoint_tcp_refused(sock) : checkpoint_udp_refused(sk);
+	if (!why)
+		why = checkpoint_inet_refused(sk);
+	if (why)
+		return why;
+	if (sk->sk_userlocks & SOCK_CONNECT_BIND)
+		return "is connected";
+	if (inet_sk(sk)->inet_num || sk->sk_userlocks & SOCK_BINDADDR_LOCK)
+		state->flags |= CHECKPOINT_SOCKET_BOUND;
+	if (sk->sk_userlocks & SOCK_BINDPORT_LOCK)
+		state->flags |= CHECKPOINT_SOCKET_PORT;
+	if (tcp && sk->sk_state == TCP_LISTEN)
+		state->backlog = sk->sk_max_ack_backlog;
+	return NULL;
+}
+
+static inline const char *
+checkpoint_af_unix_get(struct socket *sock, struct pid_namespace *ns,
+		       struct checkpoint_socket *state, struct path *path)
+{
+#ifdef CONFIG_UNIX
+	struct sock *sk = sock->sk;
+	const char *why = checkpoint_unix_get(sk, ns, path, &state->listener);
+
+	if (why)
+		return why;
+	if (READ_ONCE(unix_sk(sk)->addr))
+		state->flags |= CHECKPOINT_SOCKET_BOUND;
+	state->backlog = sk->sk_max_ack_backlog;
+	if (path->dentry) {
+		struct inode *inode = d_inode(path->dentry);
+
+		state->path_mode = inode->i_mode & S_IALLUGO;
+		state->path_uid = from_kuid(current_user_ns(), inode->i_uid);
+		state->path_gid = from_kgid(current_user_ns(), inode->i_gid);
+	}
+	return NULL;
+#else
+	return "is of a family that is not supported";
+#endif
+}
+
 /*
  * Reads a socket. @state->refused is what of it cannot be saved, or NULL;
- * then the rest is there.
+ * then the rest is there. @path is referenced, or empty.
  */
 __rust_helper int
-rust_helper_checkpoint_socket_get(struct file *file, struct checkpoint_socket *state)
+rust_helper_checkpoint_socket_get(struct file *file, struct pid_namespace *ns,
+				  struct checkpoint_socket *state, struct path *path)
 {
 	struct socket *sock = sock_from_file(file);
 	struct sock *sk = sock->sk;
 	struct inode *inode = file_inode(file);
 	int ret = checkpoint_has_xattrs(file->f_path.dentry);
 	const char *why = NULL;
-	bool tcp, udp;
 
 	if (ret < 0)
 		return ret;
+	memset(path, 0, sizeof(*path));
 	memset(state, 0, sizeof(*state));
 	state->family = sk->sk_family;
 	state->type = sk->sk_type;
-	state->protocol = sk->sk_protocol;
+	state->protocol = sk->sk_family == AF_UNIX ? 0 : sk->sk_protocol;
 	if (ret)
 		why = "has extended attributes";
 	else if (inode->i_mode != (S_IFSOCK | 0777))
@@ -277,33 +330,21 @@ rust_helper_checkpoint_socket_get(struct file *file, struct checkpoint_socket *s
 	ret = 0;
 
 	lock_sock(sk);
-	tcp = checkpoint_is_tcp(sock);
-	udp = checkpoint_is_udp(sock);
-	if (!tcp && !udp)
-		why = sk->sk_family == AF_INET || sk->sk_family == AF_INET6 ?
-			      "is neither a plain TCP nor a plain UDP socket" :
-			      "is of a family that is not supported";
-	if (!why)
-		why = tcp ? checkpoint_tcp_refused(sock) : checkpoint_udp_refused(sk);
+	if (sk->sk_family == AF_INET || sk->sk_family == AF_INET6)
+		why = why ?: checkpoint_inet_get(sock, state);
+	else if (sk->sk_family == AF_UNIX)
+		why = why ?: checkpoint_af_unix_get(sock, ns, state, path);
+	else
+		why = "is of a family that is not supported";
 	if (!why)
 		why = checkpoint_sock_refused(sock);
-	if (!why)
-		why = checkpoint_inet_refused(sk);
 	if (!why) {
 		state->uid = from_kuid(current_user_ns(), inode->i_uid);
 		state->gid = from_kgid(current_user_ns(), inode->i_gid);
 		state->drops = sk_drops_read(sk);
 		state->stamp = ktime_to_ns(sock_read_timestamp(sk));
-		if (inet_sk(sk)->inet_num || sk->sk_userlocks & SOCK_BINDADDR_LOCK)
-			state->flags |= CHECKPOINT_SOCKET_BOUND;
-		if (sk->sk_userlocks & SOCK_BINDPORT_LOCK)
-			state->flags |= CHECKPOINT_SOCKET_PORT;
-		if (sk->sk_userlocks & SOCK_CONNECT_BIND)
-			why = "is connected";
-		if (tcp && sk->sk_state == TCP_LISTEN) {
+		if (sk->sk_state == TCP_LISTEN)
 			state->flags |= CHECKPOINT_SOCKET_LISTENS;
-			state->backlog = sk->sk_max_ack_backlog;
-		}
 	}
 	release_sock(sk);
 	if (!why && state->flags & CHECKPOINT_SOCKET_BOUND) {
@@ -438,7 +479,17 @@ rust_helper_checkpoint_getsockopt(struct file *file, int level, int name, void *
 	sockptr_t val = KERNEL_SOCKPTR(value);
 
 	memset(value, 0, len);
-	if ((level == SOL_IPV6 && sk->sk_family != AF_INET6) ||
+#ifdef CONFIG_UNIX
+	if (sk->sk_family == AF_UNIX && level == SOL_SOCKET) {
+		ret = checkpoint_unix_getsockopt(sk, name);
+		if (ret >= 0) {
+			memcpy(value, &ret, sizeof(ret));
+			return sizeof(ret);
+		}
+	}
+#endif
+	if ((level != SOL_SOCKET && sk->sk_family == AF_UNIX) ||
+	    (level == SOL_IPV6 && sk->sk_family != AF_INET6) ||
 	    (level == SOL_TCP && sk->sk_protocol != IPPROTO_TCP) ||
 	    (level == SOL_UDP && sk->sk_protocol != IPPROTO_UDP))
 		return -ENOPROTOOPT;
@@ -539,17 +590,89 @@ rust_helper_checkpoint_socket_create(const struct checkpoint_socket *state, int 
 	return ERR_PTR(ret);
 }
 
-/* Binds it, and lets it listen, with all checks of bind(2) and listen(2). */
+/* A new file of an AF_UNIX socket gets what the old one had, as far as one may. */
+static inline int
+checkpoint_unix_set_path(struct sock *sk, const struct checkpoint_socket *state)
+{
+#ifdef CONFIG_UNIX
+	const struct path *path = &unix_sk(sk)->path;
+	struct iattr attr = {
+		.ia_valid = ATTR_MODE,
+		.ia_mode = S_IFSOCK | state->path_mode,
+	};
+	struct inode *inode;
+	int ret;
+
+	if (!path->dentry)
+		return 0;
+	inode = d_inode(path->dentry);
+	ret = mnt_want_write(path->mnt);
+	if (ret)
+		return ret;
+	inode_lock(inode);
+	ret = notify_change(mnt_idmap(path->mnt), path->dentry, &attr, NULL);
+	attr = (struct iattr){
+		.ia_valid = ATTR_UID | ATTR_GID,
+		.ia_vfsuid = VFSUIDT_INIT(make_kuid(current_user_ns(), state->path_uid)),
+		.ia_vfsgid = VFSGIDT_INIT(make_kgid(current_user_ns(), state->path_gid)),
+	};
+	if (!ret && (from_kuid(current_user_ns(), inode->i_uid) != state->path_uid ||
+		     from_kgid(current_user_ns(), inode->i_gid) != state->path_gid))
+		ret = vfsuid_valid(attr.ia_vfsuid) && vfsgid_valid(attr.ia_vfsgid) ?
+		      notify_change(mnt_idmap(path->mnt), path->dentry, &attr, NULL) :
+		      -EINVAL;
+	inode_unlock(inode);
+	mnt_drop_write(path->mnt);
+	return ret;
+#else
+	return -EAFNOSUPPORT;
+#endif
+}
+
+static inline int
+checkpoint_unix_bind(struct socket *sock, const struct path *path,
+		     struct checkpoint_socket *state)
+{
+	int ret = -EAFNOSUPPORT;
+
+#ifdef CONFIG_UNIX
+	ret = security_socket_bind(sock, (struct sockaddr *)&state->address,
+				   state->address_len);
+	if (!ret)
+		ret = checkpoint_unix_attach(sock->sk, path,
+					     (struct sockaddr_un *)&state->address,
+					     state->address_len);
+#endif
+	return ret;
+}
+
+/* Lets it listen, with all checks of listen(2). */
 __rust_helper int
-rust_helper_checkpoint_socket_bind(struct file *file, struct checkpoint_socket *state)
+rust_helper_checkpoint_socket_listen(struct file *file, unsigned int backlog)
+{
+	return __sys_listen_socket(sock_from_file(file), backlog);
+}
+
+/*
+ * Binds it, with all checks of bind(2); to the file @path if that is not NULL.
+ * A socket of IPv4 or IPv6 listens then.
+ */
+__rust_helper int
+rust_helper_checkpoint_socket_bind(struct file *file, struct checkpoint_socket *state,
+				   const struct path *path)
 {
 	struct socket *sock = sock_from_file(file);
 	struct sock *sk = sock->sk;
+	bool is_unix = sk->sk_family == AF_UNIX;
 	int ret = 0;
 
-	if (state->flags & CHECKPOINT_SOCKET_BOUND)
+	if (path && is_unix)
+		ret = checkpoint_unix_bind(sock, path, state);
+	else if (state->flags & CHECKPOINT_SOCKET_BOUND)
 		ret = __sys_bind_socket(sock, &state->address, state->address_len);
-	if (!ret && state->flags & CHECKPOINT_SOCKET_LISTENS)
+	if (!ret && !path && is_unix)
+		ret = checkpoint_unix_set_path(sk, state);
+	if (!ret && !is_unix && state->flags & CHECKPOINT_SOCKET_LISTENS)
 		ret = __sys_listen_socket(sock, state->backlog);
 	if (ret)
 		return ret;
@@ -570,7 +693,14 @@ __rust_helper void
 rust_helper_checkpoint_socket_name(const struct checkpoint_socket *state,
 				   char *name, size_t size)
 {
-	scnprintf(name, size, "%pISpc", &state->address);
+	const struct sockaddr_un *sun = (const void *)&state->address;
+
+	if (state->family != AF_UNIX)
+		scnprintf(name, size, "%pISpc", &state->address);
+	else if (sun->sun_path[0])
+		scnprintf(name, size, "%.108s", sun->sun_path);
+	else
+		scnprintf(name, size, "@%.107s", sun->sun_path + 1);
 }
 
 #endif /* CONFIG_INET */

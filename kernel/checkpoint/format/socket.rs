@@ -4,6 +4,8 @@
 
 use super::file::OpenFile;
 
+/// `AF_UNIX`.
+pub const AF_UNIX: u32 = 1;
 /// `AF_INET`.
 pub const AF_INET: u32 = 2;
 /// `AF_INET6`.
@@ -12,6 +14,8 @@ pub const AF_INET6: u32 = 10;
 pub const SOCK_STREAM: u32 = 1;
 /// `SOCK_DGRAM`.
 pub const SOCK_DGRAM: u32 = 2;
+/// `SOCK_SEQPACKET`.
+pub const SOCK_SEQPACKET: u32 = 5;
 /// `IPPROTO_TCP`.
 pub const IPPROTO_TCP: u32 = 6;
 /// `IPPROTO_UDP`.
@@ -46,16 +50,16 @@ pub const SOCKET_PORT: u32 = 2;
 pub const SOCKET_LISTENS: u32 = 4;
 
 record! {
-    /// A socket of IPv4 or IPv6 that is not connected. The tail is `options` [`SocketOption`]s, in the
-    /// order of [`OPTIONS`].
-    pub struct SocketFile: kind 0x72, version 1, size 200 {
+    /// A socket that is not connected. The tail is `options` [`SocketOption`]s, in the order of
+    /// [`OPTIONS`], and the path of the file that a socket of AF_UNIX is bound to.
+    pub struct SocketFile: kind 0x72, version 1, size 224 {
         /// See [`OpenFile`].
         pub open: OpenFile,
-        /// `AF_INET` or `AF_INET6`.
+        /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
         pub family: u32,
-        /// `SOCK_STREAM` or `SOCK_DGRAM`.
+        /// `SOCK_*`.
         pub kind: u32,
-        /// `IPPROTO_TCP` or `IPPROTO_UDP`.
+        /// `IPPROTO_TCP`, `IPPROTO_UDP`, or 0 for AF_UNIX.
         pub protocol: u32,
         /// `SOCKET_*`.
         pub flags: u32,
@@ -63,7 +67,7 @@ record! {
         pub uid: u32,
         /// Group.
         pub gid: u32,
-        /// Of listen(2).
+        /// Of listen(2); for AF_UNIX also the length of its queue otherwise.
         pub backlog: u32,
         /// How many packets were dropped (SO_MEMINFO, SO_RXQ_OVFL).
         pub drops: u32,
@@ -75,6 +79,14 @@ record! {
         pub options: u32,
         /// What getsockname(2) tells, padded with zeros.
         pub address: [u8; 128],
+        /// The process that has called listen(2), as the root of the tree sees it, for AF_UNIX; or 0.
+        pub listener: i32,
+        /// Bytes of the path; 0 for none.
+        pub path: u32,
+        /// Permissions, owner and group of the file.
+        pub path_mode: [u32; 3],
+        /// Zero.
+        pub reserved: u32,
     }
 }
 
@@ -139,6 +151,8 @@ pub const OPTIONS: &[(u32, u32, &str)] = &[
     (SOL_SOCKET, 76, "SO_PASSPIDFD"),
     (SOL_SOCKET, 82, "SO_RCVPRIORITY"),
     (SOL_SOCKET, 83, "SO_PASSRIGHTS"),
+    (SOL_SOCKET, 84, "SO_INQ"),
+    (SOL_SOCKET, 85, "SO_RIGHTS_NOTRUNC"),
     (SOL_IP, 1, "IP_TOS"),
     (SOL_IP, 2, "IP_TTL"),
     (SOL_IP, 6, "IP_RECVOPTS"),

@@ -7,6 +7,8 @@
 
 use super::file;
 use super::file::FileRef;
+use super::file::Path;
+use super::ns::PidNs;
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::fs::File;
@@ -47,6 +49,10 @@ pub(crate) struct State {
     pub(crate) address: [u8; ADDRESS],
     /// Bytes of the address.
     pub(crate) address_len: u32,
+    /// The process that has called listen(2), for AF_UNIX.
+    pub(crate) listener: i32,
+    /// Permissions, owner and group of the file that it is bound to.
+    pub(crate) path_mode: [u32; 3],
 }
 
 impl State {
@@ -65,12 +71,16 @@ impl State {
             // SAFETY: An address is plain bytes, of this size.
             address: unsafe { core::mem::transmute_copy(&self.address) },
             address_len: self.address_len,
+            listener: self.listener,
+            path_mode: self.path_mode[0],
+            path_uid: self.path_mode[1],
+            path_gid: self.path_mode[2],
         }
     }
 
     /// The address for people.
     pub(crate) fn name(&self) -> Result<CString> {
-        let mut name = [0u8; 64];
+        let mut name = [0u8; 128];
         let raw = self.raw();
 
         // SAFETY: The state is valid, and the buffer has the length that is told.
@@ -89,15 +99,28 @@ pub(crate) fn is_socket(file: &File) -> bool {
     unsafe { bindings::checkpoint_is_socket(file.as_ptr()) }
 }
 
-/// Reads a socket.
-pub(crate) fn get(file: &File) -> Result<State> {
+/// Reads a socket, and gives the file that it is bound to. Tasks are named as in `ns`.
+pub(crate) fn get(file: &File, ns: &PidNs) -> Result<(State, Option<Path>)> {
     if !is_socket(file) {
         return Err(EINVAL);
     }
     let mut raw = bindings::checkpoint_socket::default();
 
-    // SAFETY: The file is referenced and is a socket; the state is valid for writes.
-    to_result(unsafe { bindings::checkpoint_socket_get(file.as_ptr(), &raw mut raw) })?;
+    let mut path = bindings::path::default();
+
+    // SAFETY: The file is referenced and is a socket; the namespace is referenced; the state and the
+    // path are valid for writes.
+    let ret = unsafe {
+        bindings::checkpoint_socket_get(file.as_ptr(), ns.as_ptr(), &raw mut raw, &raw mut path)
+    };
+    let path = if path.dentry.is_null() {
+        None
+    } else {
+        // SAFETY: The helper took a reference, which is given away.
+        Some(unsafe { Path::from_raw(path) })
+    };
+
+    to_result(ret)?;
     let refused = if raw.refused.is_null() {
         None
     } else {
@@ -105,7 +128,7 @@ pub(crate) fn get(file: &File) -> Result<State> {
         Some(unsafe { CStr::from_char_ptr(raw.refused) })
     };
 
-    Ok(State {
+    let state = State {
         refused,
         family: raw.family,
         kind: raw.type_,
@@ -119,7 +142,11 @@ pub(crate) fn get(file: &File) -> Result<State> {
         // SAFETY: An address is plain bytes, of this size, and all of them were written.
         address: unsafe { core::mem::transmute_copy(&raw.address) },
         address_len: raw.address_len,
-    })
+        listener: raw.listener,
+        path_mode: [raw.path_mode, raw.path_uid, raw.path_gid],
+    };
+
+    Ok((state, path))
 }
 
 /// Reads an option, as [`setsockopt`] takes it: its length and its value. None: this socket has no
@@ -186,15 +213,32 @@ pub(crate) fn create(state: &State) -> Result<FileRef> {
     unsafe { file::from_raw(bindings::checkpoint_socket_create(&raw const raw, 0)) }
 }
 
-/// Binds it, and lets it listen, with the rights of the running task.
-pub(crate) fn bind(file: &File, state: &State) -> Result {
+/// Lets it listen, with the rights of the running task.
+pub(crate) fn listen(file: &File, backlog: u32) -> Result {
+    if !is_socket(file) {
+        return Err(EINVAL);
+    }
+    // SAFETY: The file is referenced and is a socket.
+    to_result(unsafe { bindings::checkpoint_socket_listen(file.as_ptr(), backlog) })
+}
+
+/// Binds it, to a file that is there or to a new one, with the rights of the running task. A socket of
+/// IPv4 or IPv6 listens then.
+pub(crate) fn bind(file: &File, state: &State, path: Option<&Path>) -> Result {
     let mut raw = state.raw();
 
     if !is_socket(file) || state.address_len as usize > ADDRESS {
         return Err(EINVAL);
     }
-    // SAFETY: The file is referenced and is a socket; the state is valid.
-    to_result(unsafe { bindings::checkpoint_socket_bind(file.as_ptr(), &raw mut raw) })
+    // SAFETY: The file is referenced and is a socket; the state is valid; the path is referenced or
+    // null.
+    to_result(unsafe {
+        bindings::checkpoint_socket_bind(
+            file.as_ptr(),
+            &raw mut raw,
+            path.map_or(core::ptr::null(), Path::as_ptr),
+        )
+    })
 }
 
 /// Sets those of the `O_*` flags that fcntl(2) can change.

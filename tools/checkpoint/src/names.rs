@@ -317,7 +317,11 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
         ("SocketFile", "flags") => bits(number, SOCKET_FLAGS),
         ("SocketFile", "family") => one_of(
             number,
-            &[(socket::AF_INET, "inet"), (socket::AF_INET6, "inet6")],
+            &[
+                (socket::AF_UNIX, "unix"),
+                (socket::AF_INET, "inet"),
+                (socket::AF_INET6, "inet6"),
+            ],
         ),
         ("SocketFile", "protocol") => one_of(
             number,

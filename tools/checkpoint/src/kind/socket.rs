@@ -26,7 +26,7 @@ impl Kind for SocketFile {
         let mut table = socket::OPTIONS.iter();
         let mut fields = Vec::new();
 
-        if let Some(&[high, low]) = self.address.get(PORT) {
+        if let (true, Some(&[high, low])) = (self.protocol != 0, self.address.get(PORT)) {
             let port = u16::from_be_bytes([high, low]);
             fields.push(("port", Value::Unsigned(port.into())));
         }
@@ -49,12 +49,19 @@ impl Kind for SocketFile {
 
             fields.push((*name, value));
         }
+        if self.path != 0 {
+            fields.push(("path", tail.path(self.path, "path")?));
+        }
         Ok(fields)
     }
 
     fn check(&self) -> Result<()> {
-        let families = [socket::AF_INET, socket::AF_INET6];
-        let kinds = [socket::SOCK_STREAM, socket::SOCK_DGRAM];
+        let families = [socket::AF_UNIX, socket::AF_INET, socket::AF_INET6];
+        let kinds = [
+            socket::SOCK_STREAM,
+            socket::SOCK_DGRAM,
+            socket::SOCK_SEQPACKET,
+        ];
 
         check_one_of("family", self.family, &families)?;
         check_one_of("kind", self.kind, &kinds)?;

@@ -32,6 +32,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <linux/ioprio.h>
@@ -1005,6 +1006,7 @@ static void cgroup_drive(struct cr_run *run)
 /* A socket that is bound and listens, and one of each other kind. */
 static void sockets_setup(void)
 {
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct sockaddr_in6 any = { .sin6_family = AF_INET6 };
 	int fd = socket(AF_INET6, SOCK_STREAM, 0);
 
@@ -1012,6 +1014,10 @@ static void sockets_setup(void)
 	NEED(!bind(fd, (struct sockaddr *)&any, sizeof(any)));
 	NEED(!listen(fd, 5));
 	NEED(socket(AF_INET, SOCK_DGRAM, 0) >= 0);
+	strcpy(address.sun_path, cr_path("socket"));
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	NEED(!bind(fd, (struct sockaddr *)&address, sizeof(address)));
+	NEED(!listen(fd, 5));
 }
 
 /* Locks of all kinds. */

@@ -125,20 +125,11 @@ static void proc_setup(void)
 	need_fd("/proc");
 }
 
-/* Sockets, of families that need not be there otherwise */
+/* A socket, of a family that need not be there otherwise */
 static void netlink_setup(void)
 {
 	fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 	need_fd("netlink");
-}
-
-static void unix_setup(void)
-{
-	int fds[2];
-
-	fd = socketpair(AF_UNIX, SOCK_STREAM, 0, fds);
-	need_fd("unix sockets");
-	fd = fds[0];
 }
 
 /* Files without a name, or with a claim on them */
@@ -699,8 +690,6 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("proc_file", proc_setup, fd_check, "/maps"),
 	REFUSED("netlink_socket", netlink_setup, fd_check,
 		"a socket of AF_NETLINK that is of a family"),
-	REFUSED("unix_socket", unix_setup, fd_check,
-		"a socket of AF_UNIX that is of a family"),
 	REFUSED("deleted_cwd", deleted_cwd_setup, deleted_cwd_check, "/gone"),
 	REFUSED("lease", lease_setup, lease_check, "lease"),
 	REFUSED("owner", owner_setup, owner_check, "F_SETOWN"),

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sockets of TCP and UDP that are not connected.
+ * Sockets that are not connected: of TCP, UDP and AF_UNIX.
  *
  * All options of all sockets of the root are compared by cr_observe.c; what is
  * here sets them.
  */
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <linux/filter.h>
@@ -623,6 +625,227 @@ static void stamp_check(enum cr_phase phase)
 	CHECK_EQ(recv(fds[0], &c, 1, 0), 1);
 }
 
+/* AF_UNIX */
+static socklen_t unix_address(struct sockaddr_un *address, const char *name)
+{
+	memset(address, 0, sizeof(*address));
+	address->sun_family = AF_UNIX;
+	/* A name without a file begins with a zero. */
+	strcpy(address->sun_path + (*name == '@'), name + (*name == '@'));
+	return offsetof(struct sockaddr_un, sun_path) + strlen(name) +
+	       (*name != '@');
+}
+
+static int unix_bound(int type, const char *name)
+{
+	struct sockaddr_un address;
+	socklen_t len = unix_address(&address, name);
+	int n = make(AF_UNIX, type);
+
+	NEED(!bind(n, (struct sockaddr *)&address, len));
+	return n;
+}
+
+/* Whoever connects is answered, and sees who listens. */
+static void unix_serve(int n, int type, const char *name, uid_t uid)
+{
+	struct sockaddr_un address;
+	socklen_t len = unix_address(&address, name), size;
+	int client = make(AF_UNIX, type), server;
+	struct ucred cred = { };
+
+	CHECK_EQ(connect(client, (struct sockaddr *)&address, len), 0);
+	size = sizeof(cred);
+	CHECK_EQ(getsockopt(client, SOL_SOCKET, SO_PEERCRED, &cred, &size), 0);
+	CHECK_EQ(cred.pid, getpid());
+	CHECK_EQ(cred.uid, uid);
+	server = accept(n, NULL, NULL);
+	NEED(server >= 0);
+	CHECK_EQ(send(client, "hello", 5, MSG_NOSIGNAL), 5);
+	answer(server);
+	hear(client);
+	close(server);
+}
+
+static void unix_fresh_setup(void)
+{
+	fds[0] = make(AF_UNIX, SOCK_STREAM);
+	fds[1] = make(AF_UNIX, SOCK_DGRAM);
+	fds[2] = make(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK);
+	fds[3] = unix_bound(SOCK_STREAM, cr_path("bound"));
+	set(fds[0], SOL_SOCKET, SO_PASSCRED, 1);
+	set(fds[1], SOL_SOCKET, SO_RCVBUF, 20000);
+	set(fds[1], SOL_SOCKET, 83 /* SO_PASSRIGHTS */, 0);
+	set(fds[2], SOL_SOCKET, SO_PEEK_OFF, 4);
+}
+
+static void unix_fresh_check(enum cr_phase phase)
+{
+	CHECK_EQ(get(fds[0], SOL_SOCKET, SO_PASSCRED), 1);
+	CHECK_EQ(get(fds[1], SOL_SOCKET, SO_RCVBUF), 40000);
+	CHECK_EQ(get(fds[2], SOL_SOCKET, SO_PEEK_OFF), 4);
+}
+
+static void unix_listening_setup(void)
+{
+	fds[0] = unix_bound(SOCK_STREAM, cr_path("stream"));
+	fds[1] = unix_bound(SOCK_SEQPACKET, cr_path("packets"));
+	fds[2] = unix_bound(SOCK_STREAM, "@cr without a file");
+	NEED(!listen(fds[0], 3) && !listen(fds[1], 4) && !listen(fds[2], 5));
+	NEED(!chmod(cr_path("stream"), 0640));
+}
+
+static void unix_listening_check(enum cr_phase phase)
+{
+	struct stat st;
+
+	unix_serve(fds[0], SOCK_STREAM, cr_path("stream"), getuid());
+	unix_serve(fds[1], SOCK_SEQPACKET, cr_path("packets"), getuid());
+	unix_serve(fds[2], SOCK_STREAM, "@cr without a file", getuid());
+	CHECK_EQ(stat(cr_path("stream"), &st), 0);
+	CHECK_EQ(st.st_mode, S_IFSOCK | 0640);
+}
+
+/* A user who is not the restarter. */
+static void unix_user_setup(void)
+{
+	NEED(!setgroups(0, NULL));
+	NEED(!setresgid(1001, 1001, 1001) && !setresuid(1000, 1000, 1000));
+	fd = unix_bound(SOCK_STREAM, "@cr of a user");
+	NEED(!listen(fd, 3));
+}
+
+static void unix_user_check(enum cr_phase phase)
+{
+	unix_serve(fd, SOCK_STREAM, "@cr of a user", 1000);
+}
+
+static void unix_datagrams_setup(void)
+{
+	fds[0] = unix_bound(SOCK_DGRAM, cr_path("datagrams"));
+	fds[1] = unix_bound(SOCK_DGRAM, "@cr datagrams");
+}
+
+static void unix_datagrams_check(enum cr_phase phase)
+{
+	struct sockaddr_un address;
+	char text[8] = "";
+	socklen_t len;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		len = unix_address(&address, i ? "@cr datagrams" :
+						 cr_path("datagrams"));
+		CHECK_EQ(sendto(fds[!i], "hello", 6, 0,
+				(struct sockaddr *)&address, len), 6);
+		CHECK_EQ(recv(fds[i], text, 8, 0), 6);
+		CHECK_STR(text, "hello");
+	}
+}
+
+/* A name that is relative, which only a file that is there can keep. */
+static void unix_relative_setup(void)
+{
+	NEED(!chdir(cr_dir));
+	fd = unix_bound(SOCK_STREAM, "relative");
+	NEED(!listen(fd, 3));
+}
+
+static void unix_relative_check(enum cr_phase phase)
+{
+	unix_serve(fd, SOCK_STREAM, "relative", getuid());
+}
+
+static void unix_relative_drive(struct cr_run *run)
+{
+	char path[80];
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", 0) || !cr_kill(run) ||
+	    !cr_restart(run, "image", 0) || !cr_check(run, CR_AGAIN) ||
+	    !cr_kill(run))
+		return;
+	snprintf(path, sizeof(path), "%s/relative", run->dir);
+	unlink(path);
+	if (cr_try_restart(run, "image", 0) != -ENOENT ||
+	    !cr_log_has(run, "was bound to by another name"))
+		cr_failed(run, "it was bound to some other file");
+	cr_none_left(run);
+}
+
+/* The file is gone, something else, or somebody else's. */
+static void unix_file_drive(struct cr_run *run)
+{
+	struct sockaddr_un address;
+	socklen_t len;
+	char path[80];
+	int n;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", 0) || !cr_kill(run))
+		return;
+	snprintf(path, sizeof(path), "%s/stream", run->dir);
+	len = unix_address(&address, path);
+	unlink(path);
+	n = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (n < 0 || bind(n, (struct sockaddr *)&address, len))
+		cr_failed(run, "cannot take the address");
+	if (cr_try_restart(run, "image", 0) != -EADDRINUSE ||
+	    !cr_log_has(run, "cannot bind a socket of AF_UNIX to "))
+		cr_failed(run, "it had an address that was taken");
+	close(n);
+	unlink(path);
+	n = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	if (cr_try_restart(run, "image", 0) != -EADDRINUSE)
+		cr_failed(run, "it was bound to what is no socket");
+	close(n);
+	unlink(path);
+	if (cr_none_left(run) && cr_restart(run, "image", 0))
+		cr_check(run, CR_AGAIN);
+}
+
+static void unix_pair_setup(void)
+{
+	int pair[2];
+
+	NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	fd = pair[0];
+}
+
+static void unix_waiting_setup(void)
+{
+	struct sockaddr_un address;
+	socklen_t len = unix_address(&address, cr_path("waiting"));
+
+	fd = unix_bound(SOCK_STREAM, cr_path("waiting"));
+	NEED(!listen(fd, 3));
+	NEED(!connect(make(AF_UNIX, SOCK_STREAM), (struct sockaddr *)&address,
+		      len));
+}
+
+static void unix_deleted_setup(void)
+{
+	fd = unix_bound(SOCK_STREAM, cr_path("deleted"));
+	NEED(!unlink(cr_path("deleted")));
+}
+
+static void listen_child(void *arg)
+{
+	NEED(!listen(fd, 3));
+}
+
+static void unix_other_setup(void)
+{
+	fd = unix_bound(SOCK_STREAM, cr_path("other"));
+	cr_reap(cr_fork(listen_child, NULL), 0);
+}
+
+static void unix_shut_setup(void)
+{
+	fd = make(AF_UNIX, SOCK_DGRAM);
+	NEED(!shutdown(fd, SHUT_WR));
+}
+
 /* Somebody else has taken the address meanwhile. */
 static void taken_drive(struct cr_run *run)
 {
@@ -820,6 +1043,16 @@ static const struct cr_scenario scenarios[] = {
 	{ "socket.udp_received", CR_TREE, stamp_setup, stamp_check },
 	{ "socket.taken", CR_TREE, listening_setup, listening_check,
 	  .drive = taken_drive },
+	{ "socket.unix", CR_ANY, unix_fresh_setup, unix_fresh_check },
+	{ "socket.unix_listening", CR_TREE, unix_listening_setup,
+	  unix_listening_check },
+	{ "socket.unix_of_user", CR_TREE, unix_user_setup, unix_user_check },
+	{ "socket.unix_datagrams", CR_TREE, unix_datagrams_setup,
+	  unix_datagrams_check },
+	{ "socket.unix_relative", CR_TREE, unix_relative_setup,
+	  unix_relative_check, .drive = unix_relative_drive },
+	{ "socket.unix_file", CR_TREE, unix_listening_setup,
+	  unix_listening_check, .drive = unix_file_drive },
 #define REFUSED(name, setup, text) \
 	{ "socket.not_" name, CR_TREE, setup, open_check, CR_REFUSED, text }
 	REFUSED("connected", connected_setup, "an end of a TCP connection"),
@@ -840,6 +1073,13 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("raw", raw_setup, "neither a plain TCP nor a plain UDP"),
 	REFUSED("mode", mode_setup, "fchmod"),
 	REFUSED("attribute", attribute_setup, "has extended attributes"),
+	REFUSED("unix_connected", unix_pair_setup, "AF_UNIX that is connected"),
+	REFUSED("unix_accepted", unix_waiting_setup,
+		"something in its queues"),
+	REFUSED("unix_deleted", unix_deleted_setup, "deleted"),
+	REFUSED("unix_by_another", unix_other_setup,
+		"has listen(2) from somebody else"),
+	REFUSED("unix_shut", unix_shut_setup, "has been shut down"),
 	REFUSED("in_this_namespace", other_net_setup,
 		"is in another network namespace"),
 };
