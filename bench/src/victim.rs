@@ -1,5 +1,6 @@
 //! A running workload.
 
+use crate::workload::Kind;
 use crate::workload::Workload;
 use anyhow::bail;
 use anyhow::ensure;
@@ -37,6 +38,31 @@ pub struct Victim {
     pids: BTreeSet<i32>,
     /// The root, as long as it is a child of ours: a restored one is not.
     child: Option<Child>,
+    /// What redis says of all that it has.
+    digest: Option<String>,
+}
+
+/// Distinct values of a megabyte each, as those of python3; nothing is left of the program.
+const FILL: &str = "for number = 0, tonumber(ARGV[1]) - 1 do \
+     redis.call('set', number, string.rep(string.format('%08d', number), 131072)) \
+     collectgarbage() end";
+
+/// What a redis that listens says; none if it does not answer.
+fn redis_cli(arguments: &[&str]) -> Result<Option<String>> {
+    let output = Command::new("redis-cli").args(arguments).output()?;
+    let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok(output.status.success().then_some(answer))
+}
+
+fn redis_digest() -> Result<String> {
+    let digest = redis_cli(&["debug", "digest"])?.context("redis does not answer")?;
+    ensure!(
+        digest.len() == 40 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "redis says: {digest}"
+    );
+    // Its end of the connection is closed, too.
+    thread::sleep(Duration::from_millis(200));
+    Ok(digest)
 }
 
 impl Victim {
@@ -60,9 +86,28 @@ impl Victim {
             log,
             pids: BTreeSet::new(),
             child: Some(child),
+            digest: None,
         };
-        victim.pids = victim.answers("ready", 0, workload.processes())?;
+        match workload.kind {
+            Kind::Redis { megabytes } => victim.fill_redis(megabytes)?,
+            _ => victim.pids = victim.answers("ready", 0, workload.processes())?,
+        }
         Ok(victim)
+    }
+
+    /// Wait until redis listens, and give it its data.
+    fn fill_redis(&mut self, megabytes: usize) -> Result<()> {
+        let started = Instant::now();
+        while redis_cli(&["ping"])?.is_none() {
+            ensure!(started.elapsed() < PATIENCE, "redis does not answer");
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        let answer = redis_cli(&["eval", FILL, "0", &megabytes.to_string()])?;
+        ensure!(answer.as_deref() == Some(""), "redis says: {answer:?}");
+        redis_cli(&["memory", "purge"])?;
+        self.digest = Some(redis_digest()?);
+        self.pids.insert(self.pid());
+        Ok(())
     }
 
     pub fn pid(&self) -> i32 {
@@ -89,6 +134,13 @@ impl Victim {
 
     /// Have every process check all that it has.
     pub fn check(&self) -> Result<()> {
+        if let Some(digest) = &self.digest {
+            ensure!(
+                redis_digest()? == *digest,
+                "redis has other data than before"
+            );
+            return Ok(());
+        }
         let from = usize::try_from(fs::metadata(&self.log)?.len())?;
         process::kill_process_group(self.root, Signal::USR1).context("the tree is not there")?;
         let alive = self.answers("alive", from, self.pids.len())?;

@@ -25,6 +25,8 @@ pub enum Kind {
     },
     /// python3 with data: many small objects, and so many of a megabyte.
     Python { megabytes: usize },
+    /// redis with so many values of a megabyte.
+    Redis { megabytes: usize },
 }
 
 /// One process that sleeps, to be varied.
@@ -78,7 +80,7 @@ const fn python(name: &'static str, megabytes: usize, quick: bool) -> Workload {
     }
 }
 
-pub const ALL: [Workload; 22] = [
+pub const ALL: [Workload; 23] = [
     makeprocs("1 process", 1, 0, 1, 0, true),
     makeprocs("10 processes", 10, 0, 1, 0, true),
     makeprocs("100 processes", 100, 0, 1, 0, false),
@@ -113,6 +115,13 @@ pub const ALL: [Workload; 22] = [
     makeprocs("1000 files", 1, 0, 1, 1000, true),
     python("python3", 0, true),
     python("python3 200 MB", 200, false),
+    Workload {
+        name: "redis 200 MB",
+        kind: Kind::Redis { megabytes: 200 },
+        quick: false,
+        lazy: false,
+        by_calls: false,
+    },
 ];
 
 /// What a sleeping process has of its own, in bytes; an upper bound.
@@ -122,7 +131,7 @@ impl Workload {
     pub fn processes(&self) -> usize {
         match self.kind {
             Kind::Processes { processes, .. } => processes,
-            Kind::Python { .. } => 1,
+            Kind::Python { .. } | Kind::Redis { .. } => 1,
         }
     }
 
@@ -142,7 +151,7 @@ impl Workload {
                     .saturating_add(threads.saturating_mul(32 << 10));
                 each.saturating_mul(u64::try_from(processes).unwrap_or(u64::MAX))
             }
-            Kind::Python { megabytes } => {
+            Kind::Python { megabytes } | Kind::Redis { megabytes } => {
                 let megabytes = u64::try_from(megabytes).unwrap_or(u64::MAX);
                 megabytes.saturating_add(64).saturating_mul(1 << 20)
             }
@@ -179,6 +188,12 @@ impl Workload {
                 ["python3", "-c", include_str!("data.py"), &megabytes]
                     .map(String::from)
                     .to_vec()
+            }
+            Kind::Redis { .. } => {
+                let options = ["--save", "", "--enable-debug-command", "local"];
+                let mut command = vec![String::from("redis-server")];
+                command.extend(options.map(String::from));
+                command
             }
         }
     }
