@@ -32,6 +32,7 @@ use crate::fs;
 use crate::fs::FileKind;
 use crate::image;
 use crate::image::RawRecord;
+use crate::plan::Plan;
 use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
@@ -355,30 +356,39 @@ fn find_path(restart: &Restart, path: &[u8]) -> Result<Option<Path>> {
     }
 }
 
-/// Lets the sockets of AF_UNIX listen for which the running process has called listen(2): who connects
-/// sees its pid and its credentials, which it has by now.
-pub(crate) fn listen(restart: &Restart, process: i32) -> Result {
-    for record in restart.records::<SocketFile>() {
+/// The sockets of AF_UNIX that listen, by the process that has called listen(2).
+pub(crate) fn listeners(plan: &Plan) -> Result<KVVec<(i32, ObjRef)>> {
+    let mut listeners = KVVec::new();
+
+    for record in plan.records::<SocketFile>() {
         let (state, _) = record.parse::<SocketFile>()?;
 
-        if state.listener != process {
-            continue;
+        if state.listener != 0 {
+            listeners.push((state.listener, record.object), GFP_KERNEL)?;
         }
-        let file = restart.file(record.object)?;
+    }
+    listeners.sort_unstable();
+    Ok(listeners)
+}
 
-        sys::socket::listen(&file, state.backlog)?;
-        let (new, _) = sys::socket::get(&file, &PidNs::current()?)?;
+/// Lets a socket of AF_UNIX listen for which the running process has called listen(2): who connects
+/// sees its pid and its credentials, which it has by now.
+pub(crate) fn listen(restart: &Restart, number: ObjRef) -> Result {
+    let (state, _) = restart.record::<SocketFile>(number)?;
+    let file = restart.file(number)?;
 
-        // Somebody may have connected in between.
-        if new.refused.is_none() && new.backlog != state.backlog {
-            return Err(restart.log.error(
-                EINVAL,
-                fmt!(
-                    "object {}: a socket of AF_UNIX cannot listen as it did",
-                    record.object.0
-                ),
-            ));
-        }
+    sys::socket::listen(&file, state.backlog)?;
+    let (new, _) = sys::socket::get(&file, &PidNs::current()?)?;
+
+    // Somebody may have connected in between.
+    if new.refused.is_none() && new.backlog != state.backlog {
+        return Err(restart.log.error(
+            EINVAL,
+            fmt!(
+                "object {}: a socket of AF_UNIX cannot listen as it did",
+                number.0
+            ),
+        ));
     }
     Ok(())
 }

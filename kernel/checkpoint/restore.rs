@@ -97,6 +97,8 @@ pub(crate) struct Restart {
     /// Who becomes the task of the image, if somebody does.
     caller: Option<TaskRef>,
     slots: KVVec<Pin<KBox<Slot>>>,
+    /// The sockets that a process lets listen, by its number.
+    listeners: KVVec<(i32, ObjRef)>,
     #[pin]
     tasks: Mutex<KVVec<Option<TaskRef>>>,
     #[pin]
@@ -130,6 +132,10 @@ pub(crate) struct Restart {
 impl Restart {
     fn new(plan: Plan, log: Arc<Log>, flags: u64) -> Result<Arc<Self>> {
         let as_caller = flags & u64::from(bindings::RESTART_TASKSELF) != 0;
+        #[cfg(CONFIG_INET)]
+        let listeners = crate::net::listeners(&plan)?;
+        #[cfg(not(CONFIG_INET))]
+        let listeners = KVVec::new();
         let mut slots = KVVec::new();
         let mut tasks = KVVec::new();
 
@@ -146,6 +152,7 @@ impl Restart {
                 root: Path::current_root(),
                 caller: as_caller.then(sys::task::current),
                 slots,
+                listeners,
                 tasks <- new_mutex!(tasks),
                 error <- new_mutex!(None),
                 failed: Atomic::new(0),
@@ -233,6 +240,21 @@ impl Restart {
         owner: ObjRef,
     ) -> impl Iterator<Item = RawRecord<'_>> {
         self.plan.belonging::<T>(owner)
+    }
+
+    /// The sockets that a process is to let listen itself.
+    #[cfg(CONFIG_INET)]
+    fn listens(&self, process: i32) -> impl Iterator<Item = ObjRef> + '_ {
+        let first = self
+            .listeners
+            .partition_point(|&(other, _)| other < process);
+
+        self.listeners
+            .get(first..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(move |&&(other, _)| other == process)
+            .map(|&(_, number)| number)
     }
 
     /// Writes what an error is about, unless it has been told.
@@ -767,7 +789,9 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
     if plan.is_main {
         let (process, _) = restart.record::<format::Process>(plan.process)?;
 
-        crate::net::listen(restart, process.tgid)?;
+        for number in restart.listens(process.tgid) {
+            crate::net::listen(restart, number)?;
+        }
     }
     restore_pending(restart, plan)?;
     // It is the signals of the caller that are watched then.
