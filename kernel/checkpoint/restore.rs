@@ -310,6 +310,13 @@ impl Restart {
         usize::try_from(done) == Ok(self.plan.tasks.len())
     }
 
+    /// Makes the running task known to others.
+    fn enter(&self, index: usize) {
+        if let Some(slot) = self.tasks.lock().get_mut(index) {
+            *slot = Some(sys::task::current());
+        }
+    }
+
     /// Called by each task that has made its threads and children; waits until all have. The
     /// coordinator is woken only if it has something to do.
     fn born(&self) -> Result {
@@ -424,17 +431,18 @@ pub(crate) fn restart(
     }
 }
 
-/// Waits until every task that was made is gone.
+/// Waits until every task that was made is gone. Who has just been made ends by itself, at the first
+/// gate.
 fn undo(restart: &Restart) {
-    let tasks: KVVec<Option<TaskRef>> =
-        core::mem::replace(&mut *restart.tasks.lock(), KVVec::new());
-
-    for task in tasks.iter().flatten() {
+    for task in restart.tasks.lock().iter().flatten() {
         sys::task::kill(task);
     }
     while restart.alive.load(kernel::sync::atomic::Acquire) != 0 {
         kernel::time::delay::fsleep(kernel::time::Delta::from_micros(100));
     }
+    let tasks: KVVec<Option<TaskRef>> =
+        core::mem::replace(&mut *restart.tasks.lock(), KVVec::new());
+
     for task in tasks.iter().flatten() {
         sys::clone::wait_gone(task);
     }
@@ -553,6 +561,8 @@ impl Body for TaskBody {
 impl Drop for TaskBody {
     fn drop(&mut self) {
         if !self.done {
+            // It may never have come to run.
+            self.restart.enter(self.index);
             self.restart.fail(EINTR.into());
         }
         self.restart.alive.fetch_sub(1, Full);
@@ -566,9 +576,7 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     // Nothing may interfere; what is pending is looked at when the mask is what it was.
     sys::signal::set_blocked(u64::MAX, None);
     sys::process::reset_arch();
-    if let Some(slot) = restart.tasks.lock().get_mut(index) {
-        *slot = Some(sys::task::current());
-    }
+    restart.enter(index);
     restart.check_failed()?;
     if plan.is_zombie {
         return run_zombie(restart, &plan, index);

@@ -228,9 +228,9 @@ pub(crate) fn wait_zombie(task: &Task) -> Result {
     Ok(())
 }
 
-/// Waits, for a second at most, until the kernel has forgotten the task.
+/// Waits until the kernel has forgotten the task; for ten seconds at most, since a tracer may keep it.
 pub(crate) fn wait_gone(task: &TaskRef) {
-    for _ in 0..10_000 {
+    for _ in 0..100_000 {
         // SAFETY: The task is referenced; the pid is detached when the task is released.
         if unsafe { ptr::read_volatile(&raw const (*task.as_ptr()).thread_pid) }.is_null() {
             return;
