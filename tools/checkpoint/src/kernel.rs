@@ -266,6 +266,7 @@ fn reason(what: Call, errno: Errno) -> String {
         (Call::Restart, Errno::INVAL | Errno::BADMSG) => "the image is damaged".into(),
         (Call::Restart, Errno::PIPE) => "the image is cut off".into(),
         (Call::Restart, Errno::EXIST) => "a process id of the image is in use".into(),
+        (Call::Restart, Errno::ADDRINUSE) => "the address of a socket is in use".into(),
         (_, Errno::INTR) => "interrupted".into(),
         (_, errno) => io::Error::from(errno).to_string(),
     }
@@ -285,6 +286,10 @@ fn advice(what: Call, errno: Errno) -> Option<&'static str> {
         }
         (Call::Restart, Errno::EXIST) => {
             "End the process that has it, or restart in a new pid namespace."
+        }
+        (Call::Restart, Errno::ADDRINUSE) => {
+            "End the program that has it, which `ss -lnp` names; after a server that closed \
+             connections, wait a minute."
         }
         (Call::Restart, Errno::INVAL | Errno::BADMSG) => "`cr verify` says where.",
         (_, Errno::PERM | Errno::ACCESS) => {

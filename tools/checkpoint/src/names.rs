@@ -231,7 +231,8 @@ fn mapping(flags: u64) -> String {
     text
 }
 
-/// A nonzero number that people do not want to read in decimal; `None` for all others.
+/// A nonzero number that people do not want to read in decimal; `None` for all others. What is in a
+/// field with fields of its own goes by the name of that field.
 pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<String> {
     let number = match value {
         Value::Unsigned(number) => *number,
@@ -327,7 +328,9 @@ pub(crate) fn field(record: &str, field: &str, value: &Value<'_>) -> Option<Stri
             number,
             &[(socket::IPPROTO_TCP, "tcp"), (socket::IPPROTO_UDP, "udp")],
         ),
-        ("Fs", "umask") | ("PathFile" | "Pty", "mode") => format!("{number:#o}"),
+        ("Fs", "umask") | ("PathFile" | "Pty", "mode") | ("open", "flags") => {
+            format!("{number:#o}")
+        }
         ("Regset", "note") => format!("{number:#x}"),
         (_, "blocked" | "saved_sigmask" | "pending" | "mask") => signals(number),
         (
@@ -360,6 +363,7 @@ mod tests {
         assert_eq!(text("Vma", "flags", shared).unwrap(), "r--s|locked");
         assert_eq!(text("Task", "flags", 4).unwrap(), "zombie");
         assert_eq!(text("Task", "flags", 0).unwrap(), "0x0");
+        assert_eq!(text("open", "flags", 0o4002).unwrap(), "0o4002");
         assert_eq!(text("Task", "blocked", 0x4002).unwrap(), "{2,15}");
         assert_eq!(text("Creds", "groups", 4), None);
         assert_eq!(mode(0), "container");

@@ -426,7 +426,7 @@ fn one_line(record: &str, field: &str, value: &Value<'_>, detail: Detail) -> Str
             let texts: Vec<_> = fields
                 .iter()
                 .filter(|(name, _)| !name.starts_with("reserved"))
-                .map(|(name, value)| format!("{name}={}", one_line(record, name, value, detail)))
+                .map(|(name, value)| format!("{name}={}", one_line(field, name, value, detail)))
                 .collect();
             texts.join(" ")
         }
