@@ -383,7 +383,7 @@ fn save(
 
         metadata.record(&End { objects, tasks }, &[])?;
         let id = write_metadata(metadata.bytes(), &pages, mode, frozen, out)?;
-        let mut writer = mm::PageWriter::new(&pages)?;
+        let mut writer = mm::PageWriter::new(&pages, shares_memory)?;
 
         writer.write_shared_memory(out)?;
         if cow && thawed.is_none() {

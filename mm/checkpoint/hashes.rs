@@ -3,7 +3,7 @@
 //! Hashes of page data, one for each chunk.
 //!
 //! Pages that nobody writes to are hashed by other processors while more are written or read: those
-//! of a duplicate, and all that a restart has read before the commit.
+//! of a duplicate, copies, and all that a restart has read before the commit.
 
 use crate::error::Result;
 use crate::format::header::CHUNK_PAGES;

@@ -707,14 +707,17 @@ fn verify(mm: &Mm, before: &[Entry], runs: &[Run]) -> Result<KVVec<Run>> {
 /// Writes page data, in the order of the page maps, and the trailer.
 pub(crate) struct PageWriter<'a> {
     pages: &'a Pages,
+    shares_memory: bool,
     hashes: Hashes,
 }
 
 impl<'a> PageWriter<'a> {
-    /// The stream stands where the page data goes.
-    pub(crate) fn new(pages: &'a Pages) -> Result<Self> {
+    /// The stream stands where the page data goes. Tells whether somebody outside of the tree may run
+    /// in one of its address spaces.
+    pub(crate) fn new(pages: &'a Pages, shares_memory: bool) -> Result<Self> {
         Ok(Self {
             pages,
+            shares_memory,
             hashes: Hashes::new()?,
         })
     }
@@ -741,6 +744,12 @@ impl<'a> PageWriter<'a> {
                     if entry.is_duplicate {
                         out.write_pages(&pages)?;
                         self.hashes.add_later(pages.unborrowed())
+                    } else if self.shares_memory || entry.address_space().is_none() {
+                        // Somebody outside of the tree may write to it all the time.
+                        let copies = pages.copied()?;
+
+                        out.write_pages(&copies)?;
+                        self.hashes.add_later(copies)
                     } else {
                         self.hashes.add(&pages)?;
                         Ok(out.write_pages(&pages)?)

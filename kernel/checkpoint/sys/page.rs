@@ -195,6 +195,14 @@ impl Pinned<'_> {
         }
     }
 
+    /// Copies of them, which nobody else knows.
+    pub(crate) fn copied(&self) -> Result<Pinned<'static>> {
+        let copies = Pinned::new_pages(self.len())?;
+
+        copies.copy_from(self, 0);
+        Ok(copies)
+    }
+
     /// Takes over the pages of another.
     fn append(&mut self, mut other: Self) -> Result {
         self.pages.reserve(other.pages.len(), GFP_KERNEL)?;

@@ -2,6 +2,7 @@
 /* Address spaces: what is mapped, how, with which contents, shared by whom. */
 #include <elf.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/auxv.h>
@@ -427,6 +428,49 @@ static void shared_anon_check(enum cr_phase phase)
 }
 
 /* One of them shows read-only what the other one writes. */
+/* Somebody outside of the tree writes to it all the time. */
+static int write_outside(void *arg)
+{
+	uint64_t turn;
+	size_t i;
+
+	alarm(20);
+	for (turn = 2;; turn++)
+		for (i = 0; i < 4 * MB; i += 512)
+			*(volatile uint64_t *)(mem + i) = turn;
+}
+
+static void outside_setup(int share)
+{
+	unsigned char *stack = anon(MB);
+	size_t i;
+
+	for (i = 0; i < 4 * MB; i += 512)
+		*(volatile uint64_t *)(mem + i) = 1;
+	NEED(clone(write_outside, stack + MB, share | CLONE_PARENT | SIGCHLD,
+		   NULL) > 0);
+}
+
+static void shared_outside_setup(void)
+{
+	mem = cr_shared(4 * MB);
+	outside_setup(0);
+}
+
+static void private_outside_setup(void)
+{
+	mem = anon(4 * MB);
+	outside_setup(CLONE_VM);
+}
+
+static void outside_check(enum cr_phase phase)
+{
+	size_t i;
+
+	for (i = 0; i < 4 * MB; i += 512)
+		CHECK(*(volatile uint64_t *)(mem + i) >= 1);
+}
+
 static void shared_alias_setup(void)
 {
 	mem = cr_shared(MB);
@@ -748,6 +792,10 @@ static const struct cr_scenario scenarios[] = {
 	  offset_file_check },
 	{ "memory.shared_anonymous", CR_TREE, shared_anon_setup,
 	  shared_anon_check },
+	{ "memory.shared_outside", CR_SUBTREE, shared_outside_setup,
+	  outside_check },
+	{ "memory.private_outside", CR_SUBTREE, private_outside_setup,
+	  outside_check },
 	{ "memory.shared_alias", CR_ANY, shared_alias_setup,
 	  shared_alias_check },
 	{ "memory.copy_on_write", CR_TREE, copy_on_write_setup,
