@@ -437,7 +437,7 @@ static int write_outside(void *arg)
 	alarm(20);
 	for (turn = 2;; turn++)
 		for (i = 0; i < 4 * MB; i += 512)
-			*(volatile uint64_t *)(mem + i) = turn;
+			__atomic_store_n((uint64_t *)(mem + i), turn, __ATOMIC_RELAXED);
 }
 
 static void outside_setup(int share)
@@ -446,7 +446,7 @@ static void outside_setup(int share)
 	size_t i;
 
 	for (i = 0; i < 4 * MB; i += 512)
-		*(volatile uint64_t *)(mem + i) = 1;
+		__atomic_store_n((uint64_t *)(mem + i), 1, __ATOMIC_RELAXED);
 	NEED(clone(write_outside, stack + MB, share | CLONE_PARENT | SIGCHLD,
 		   NULL) > 0);
 }
@@ -468,7 +468,7 @@ static void outside_check(enum cr_phase phase)
 	size_t i;
 
 	for (i = 0; i < 4 * MB; i += 512)
-		CHECK(*(volatile uint64_t *)(mem + i) >= 1);
+		CHECK(__atomic_load_n((uint64_t *)(mem + i), __ATOMIC_RELAXED) >= 1);
 }
 
 static void shared_alias_setup(void)
