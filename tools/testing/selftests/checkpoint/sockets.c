@@ -74,10 +74,22 @@ static socklen_t loopback(union address *address, int family, int port)
 	return sizeof(address->in6);
 }
 
+/* Without IP no sockets are saved, nor are those of AF_UNIX. */
+static void need_ip(void)
+{
+	int n = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (n < 0)
+		cr_skip("this kernel has no IP");
+	close(n);
+}
+
 static int make(int family, int type)
 {
-	int n = socket(family, type, 0);
+	int n;
 
+	need_ip();
+	n = socket(family, type, 0);
 	if (n < 0 && cr_unsupported(errno))
 		cr_skip("this kernel knows no such socket");
 	NEED(n >= 0);
@@ -808,6 +820,7 @@ static void unix_pair_setup(void)
 {
 	int pair[2];
 
+	need_ip();
 	NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
 	fd = pair[0];
 }
@@ -995,6 +1008,7 @@ static void corked_setup(void)
 
 static void raw_setup(void)
 {
+	need_ip();
 	fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
 	NEED(fd >= 0);
 }
