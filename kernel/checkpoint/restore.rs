@@ -97,7 +97,7 @@ pub(crate) struct Restart {
     /// Who becomes the task of the image, if somebody does.
     caller: Option<TaskRef>,
     slots: KVVec<Pin<KBox<Slot>>>,
-    /// The sockets that a process lets listen, by its number.
+    /// The sockets of AF_UNIX that a process is to let listen itself, by its number.
     listeners: KVVec<(i32, ObjRef)>,
     #[pin]
     tasks: Mutex<KVVec<Option<TaskRef>>>,
