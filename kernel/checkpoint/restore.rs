@@ -198,6 +198,15 @@ impl Restart {
         Ok(PidNs::of(&*self.task(0)?)?)
     }
 
+    /// Gives a moment to who has that number of the image and has just been killed: it is free when
+    /// somebody has waited for that task.
+    fn wait_free(&self, number: i32) {
+        // Before there is a root, it is the caller's namespace in which it is to be made.
+        if let Ok(ns) = self.pid_ns().or_else(|_| Ok::<_, Error>(PidNs::current()?)) {
+            sys::clone::wait_free(number, &ns);
+        }
+    }
+
     /// The number that the running task has for a task that the image calls `number`. It is its own
     /// if the caller becomes that task.
     pub(crate) fn tid(&self, number: i32) -> Result<i32> {
@@ -528,7 +537,14 @@ fn spawn(restart: &Arc<Restart>, index: usize) -> Result<i32> {
     let spawn = Spawn { flags, pids: &pids };
 
     restart.alive.fetch_add(1, Full);
-    sys::clone::spawn(&spawn, body).map_err(|(errno, mut body)| {
+    match sys::clone::spawn(&spawn, body) {
+        Err((errno, body)) if errno == EEXIST => {
+            restart.wait_free(plan.tid);
+            sys::clone::spawn(&spawn, body)
+        }
+        spawned => spawned,
+    }
+    .map_err(|(errno, mut body)| {
         body.done = true;
         let why = if errno == EEXIST {
             "the pid is taken"
@@ -841,7 +857,14 @@ fn set_sessions(restart: &Restart) -> Result {
                 sys::clone::set_group
             };
 
-            set(&task, &ns, number, make).map_err(|errno| {
+            match set(&task, &ns, number, make) {
+                Err(errno) if errno == EEXIST => {
+                    restart.wait_free(number);
+                    set(&task, &ns, number, make)
+                }
+                done => done,
+            }
+            .map_err(|errno| {
                 restart.log.error(
                     errno,
                     fmt!("pid {}: session or process group {number}", plan.tid),

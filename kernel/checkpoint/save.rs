@@ -425,18 +425,25 @@ fn save(
     })
 }
 
-/// Does with the tree what the flags say. Gives the moment, the first time.
+/// Does with the tree what the flags say, and waits for those that are to end. Gives the moment at
+/// which all were let go, the first time.
 fn end(tree: &mut Option<Tree>, flags: u64) -> Option<sys::time::Now> {
     let tree = tree.take()?;
+    let mut killed = None;
 
     if flags & u64::from(bindings::CHECKPOINT_KILL) != 0 {
-        tree.kill();
+        killed = Some(tree.kill());
     } else if flags & u64::from(bindings::CHECKPOINT_LEAVE_FROZEN) != 0 {
         tree.leave_frozen();
     } else {
         drop(tree);
     }
-    Some(sys::time::now())
+    let thawed = sys::time::now();
+
+    if let Some(killed) = killed {
+        killed.wait();
+    }
+    Some(thawed)
 }
 
 /// Collects everything but which pages there are, of a tree that does not run.

@@ -336,8 +336,8 @@ impl Tree {
         &self.tasks
     }
 
-    /// Kills all of them, without letting them run again.
-    pub(crate) fn kill(self) {
+    /// Kills all of them, without letting them run again. Gives who has been killed.
+    pub(crate) fn kill(self) -> Killed {
         let caller = task::current();
 
         for member in &self.tasks {
@@ -347,6 +347,12 @@ impl Tree {
                 task::kill(&task);
             }
         }
+        let mut tasks = self.tasks;
+
+        for member in tasks.iter_mut() {
+            *member = Member::Zombie(member.task());
+        }
+        Killed(tasks)
     }
 
     /// Leaves all of them parked.
@@ -354,6 +360,25 @@ impl Tree {
         for member in self.tasks {
             if let Member::Live(frozen) = member {
                 frozen.leave();
+            }
+        }
+    }
+}
+
+/// Tasks that have been told to end.
+pub(crate) struct Killed(KVVec<Member>);
+
+impl Killed {
+    /// Waits until all of them have ended: what they had (ports, names, locks, memory) can be had by
+    /// others then.
+    pub(crate) fn wait(&self) {
+        let caller = task::current();
+
+        for member in &self.0 {
+            let task = member.task();
+
+            if task.as_ptr() != caller.as_ptr() {
+                crate::sys::clone::wait_ended(&task);
             }
         }
     }

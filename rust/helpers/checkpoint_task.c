@@ -226,6 +226,32 @@ __rust_helper void rust_helper_checkpoint_sync_rseq(void)
 }
 
 /*
+ * Whether the number @nr belongs to tasks that have ended, or are about to, and
+ * to nobody else: it is free when somebody has waited for them.
+ */
+__rust_helper bool rust_helper_checkpoint_pid_is_ending(pid_t nr,
+							struct pid_namespace *ns)
+{
+	bool ending = false, running = false;
+	struct task_struct *task;
+	struct pid *pid;
+	int type;
+
+	guard(read_lock)(&tasklist_lock);
+	pid = find_pid_ns(nr, ns);
+	for (type = 0; pid && type < PIDTYPE_MAX; type++) {
+		do_each_pid_task(pid, type, task) {
+			if (task->exit_state ||
+			    task->signal->flags & SIGNAL_GROUP_EXIT)
+				ending = true;
+			else
+				running = true;
+		} while_each_pid_task(pid, type, task);
+	}
+	return ending && !running;
+}
+
+/*
  * Moves a process to the session or group that has the number @nr. Either a
  * pid has it, or one is made that has no task, as if its task had ended.
  */

@@ -347,6 +347,44 @@ static void pid_taken_drive(struct cr_run *run)
 		cr_failed(run, "%d tasks are left", cr_count_children());
 }
 
+/*
+ * A checkpoint that kills has killed when it returns. Pids are free only when
+ * the parents have waited for who had them, which a restart gives them time to
+ * do: who kills and restarts cannot know when init has done it.
+ */
+static bool is_over(struct cr_run *run)
+{
+	siginfo_t info = {};
+
+	waitid(P_PID, run->root, &info, WEXITED | WNOHANG | WNOWAIT);
+	if (info.si_pid != run->root)
+		cr_failed(run, "the root has not ended");
+	return !run->failed;
+}
+
+static void *wait_late(void *arg)
+{
+	cr_msleep(200);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	return NULL;
+}
+
+static void killed_drive(struct cr_run *run)
+{
+	pthread_t thread;
+
+	if (!start(run) || !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
+	    !is_over(run))
+		return;
+	expect(run, "restart beside a process that nobody waits for",
+	       cr_try_restart(run, "image", 0), EEXIST);
+	pthread_create(&thread, NULL, wait_late, NULL);
+	if (cr_restart(run, "image", 0))
+		cr_check(run, CR_AGAIN);
+	pthread_join(thread, NULL);
+}
+
 /* The same when only one of several is taken: by the child of the root. */
 static void child_pid_taken_drive(struct cr_run *run)
 {
@@ -774,6 +812,7 @@ static const struct cr_scenario scenarios[] = {
 	DRIVEN("restart_twice", CR_TREE, twice_drive),
 	DRIVEN("again_and_again", CR_TREE, again_drive),
 	DRIVEN("pid_taken", CR_SUBTREE, pid_taken_drive),
+	DRIVEN("killed", CR_SUBTREE, killed_drive),
 	DRIVEN("pid_of_child_taken", CR_SUBTREE, child_pid_taken_drive),
 	DRIVEN("file_is_lost", CR_TREE, lost_file_drive),
 	DRIVEN("unprivileged", CR_SUBTREE, unprivileged_drive),

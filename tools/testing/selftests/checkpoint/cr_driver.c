@@ -422,19 +422,12 @@ bool cr_checkpoint(struct cr_run *run, const char *image, unsigned long flags)
 
 bool cr_restart(struct cr_run *run, const char *image, unsigned long flags)
 {
-	unsigned long long end = cr_now_ns() + 1000000000ULL;
 	pid_t old = run->root;
 	long ret;
 
 	if (dry)
 		return true;
-	/*
-	 * A process whose leader ended first can be waited for shortly before
-	 * the number of its last thread is free.
-	 */
-	do {
-		ret = cr_try_restart(run, image, flags);
-	} while (ret == -EEXIST && cr_now_ns() < end && !usleep(1000));
+	ret = cr_try_restart(run, image, flags);
 	if (ret <= 0) {
 		cr_failed(run, "restart: %s (%ld)", strerror(-ret), ret);
 		return false;
