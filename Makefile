@@ -124,7 +124,8 @@ DEBUG_TESTS := calls cow.* injected.*.container injected.disk.* hostile.garbage.
 	file.offset.* descriptor.shared_table.* place.cwd.* pipe.contents.* pty.pair.* epoll.level.* \
 	signal.queued.* signal.in_handler.* timerfd.ticks.* itimer.real.* \
 	ptrace.breakpoints.* ptrace.breakpoints_left.* leak.shared_memory.* \
-	sysv.attached.* sysv.semaphores.* sysv.messages.* pidns.levels.* namespace.clocks.*
+	sysv.attached.* sysv.semaphores.* sysv.messages.* pidns.levels.* namespace.clocks.* \
+	socket.listening.* socket.options.* socket.unix_listening.* checkpoint_x86
 
 .PHONY: debug
 debug: ## run some tests on a kernel that looks for its own mistakes
