@@ -35,6 +35,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::format::file as format;
 use crate::format::file::OpenFile;
+#[cfg(CONFIG_INET)]
+use crate::format::socket;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::image::RawRecord;
@@ -160,7 +162,9 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result<Optio
         format::PidFile::KIND => pidfd::check(record, kind_of).map(|()| true),
         format::SignalFile::KIND => signalfd::check(record).map(|()| true),
         #[cfg(CONFIG_INET)]
-        crate::format::socket::SocketFile::KIND => crate::net::check(record).map(|()| true),
+        socket::SocketFile::KIND | socket::SocketPair::KIND => {
+            crate::net::check(record, kind_of).map(|()| true)
+        }
         _ => Err(EINVAL.into()),
     }?;
 

@@ -5,8 +5,10 @@
 //! Kept: sockets that are not connected, bound or not; those that listen, when nobody waits to be
 //! accepted; address and port, also one that the kernel has chosen; every option of
 //! [`OPTIONS`](crate::format::socket::OPTIONS); the owner; whom SO_PEERCRED shows to those who connect
-//! to a socket of AF_UNIX, which calls listen(2) again when it has its credentials.
-//! Not kept, and refused: connections; what is in a queue, an error that nobody has read; filters,
+//! to a socket of AF_UNIX, which calls listen(2) again when it has its credentials; both sockets of
+//! socketpair(2), with what one has sent and the other has not received.
+//! Not kept, and refused: other connections; what is in another queue, or has descriptors or
+//! credentials with it; an error that nobody has read; filters,
 //! multicast groups, options that go into each packet, keys, protocols above TCP; sockets that have
 //! been connected; those of other families.
 //!
@@ -26,22 +28,28 @@ use crate::error::Result;
 use crate::format::socket as format;
 use crate::format::socket::SocketFile;
 use crate::format::socket::SocketOption;
+use crate::format::socket::SocketPair;
 use crate::format::ObjRef;
 use crate::format::Record;
 use crate::fs;
 use crate::fs::FileKind;
 use crate::image;
 use crate::image::RawRecord;
+use crate::object::Class;
+use crate::plan::KindOf;
 use crate::plan::Plan;
 use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::file::FileRef;
 use crate::sys::file::Path;
+use crate::sys::kept::Kept;
 use crate::sys::ns::PidNs;
+use crate::sys::socket::Sent;
 use crate::sys::socket::State;
 use kernel::fs::file::flags;
 use kernel::prelude::*;
+use kernel::sync::Arc;
 use zerocopy::IntoBytes;
 
 /// The row of the table of kinds.
@@ -98,7 +106,8 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
     }
     if socket.listener != 0 && !is_inside(saver, socket.listener) {
         return Err(saver.refuse(fmt!(
-            "{}: a socket of AF_UNIX that has listen(2) from a process outside of the tree",
+            "{}: a socket of AF_UNIX that has listen(2) or socketpair(2) from a process outside of \
+             the tree",
             &*saver.name_of(file)
         )));
     }
@@ -106,6 +115,7 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
 
     saver.check_ids(&[socket.uid, socket.gid, path_uid, path_gid])?;
     let options = read_options(file)?;
+    let (pair, sent) = save_sent(saver, file, &socket)?;
     let path = path.map(|path| saver.path_name(&path)).transpose()?;
     let path = path.as_ref().map_or(&[][..], |path| path.to_bytes());
     let State {
@@ -123,6 +133,8 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
         address_len,
         listener,
         path_mode,
+        pair: _,
+        side,
     } = socket;
     let state = SocketFile {
         open,
@@ -141,10 +153,64 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
         listener,
         path: u32::try_from(path.len()).map_err(|_| EOVERFLOW)?,
         path_mode,
+        pair,
+        side,
+        messages: u32::try_from(sent.lens.len()).map_err(|_| EOVERFLOW)?,
+        consumed: sent.consumed,
         reserved: 0,
     };
+    let (lens, bytes) = (sent.lens.as_bytes(), sent.bytes.as_slice());
 
-    saver.out.object(&state, &[options.as_bytes(), path])
+    saver
+        .out
+        .object(&state, &[options.as_bytes(), path, lens, bytes])
+}
+
+/// Saves what a socket has in common with the one that it is connected to, unless that has been saved
+/// with the other one; and reads what it has sent.
+fn save_sent(saver: &mut Saver<'_>, file: &FileRef, socket: &State) -> Result<(ObjRef, Sent)> {
+    if socket.pair == 0 {
+        let nothing = Sent {
+            lens: KVVec::new(),
+            bytes: KVVec::new(),
+            consumed: 0,
+        };
+
+        return Ok((ObjRef::NONE, nothing));
+    }
+    let pair = match saver.objects.refer(Class::SocketPair, socket.pair) {
+        Some(pair) => pair,
+        None => {
+            let state = SocketPair {
+                kind: socket.kind,
+                reserved: 0,
+            };
+            let pair = saver.out.object(&state, &[])?;
+
+            saver.objects.insert(Class::SocketPair, socket.pair, pair)?;
+            pair
+        }
+    };
+
+    Ok((pair, sys::socket::sent(file)?))
+}
+
+/// Refuses a socket that is connected to one which is not in the tree, or has been closed.
+pub(crate) fn check_pairs(saver: &Saver<'_>) -> Result {
+    for file in saver.files.iter().filter(|file| is_socket(file)) {
+        let (socket, _) = sys::socket::get(file, &saver.ns)?;
+
+        if socket.pair != 0 && saver.objects.references(Class::SocketPair, socket.pair) != 2 {
+            return Err(saver.log.error(
+                EOPNOTSUPP,
+                fmt!(
+                    "{}: a socket of AF_UNIX that is connected to one which is not in the tree",
+                    &*saver.name_of(file)
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a process of the tree has the number.
@@ -185,7 +251,10 @@ fn name_of(option: &SocketOption) -> &'static str {
 }
 
 /// Checks a record before anything is made of it.
-pub(crate) fn check(record: &RawRecord<'_>) -> Result {
+pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
+    if record.kind == SocketPair::KIND {
+        return check_pair(record);
+    }
     let (state, tail) = record.parse::<SocketFile>()?;
     let flags = fs::open_flags(&state.open)?;
     let has = |flag: u32| state.flags & flag != 0;
@@ -202,7 +271,9 @@ pub(crate) fn check(record: &RawRecord<'_>) -> Result {
         .ok()
         .and_then(|len| state.address.get(len..))
         .ok_or(EINVAL)?;
-    let (options, path) = image::split::<SocketOption>(tail, state.options)?;
+    let (options, rest) = image::split::<SocketOption>(tail, state.options)?;
+    let (path, messages) = split_path(&state, rest)?;
+    let is_pair = !state.pair.is_none();
     let [mode, _, _] = state.path_mode;
     let sun_path = state.address.get(SUN_PATH..).ok_or(EINVAL)?;
     let has_file = is_unix && sun_path.first() != Some(&0);
@@ -216,11 +287,13 @@ pub(crate) fn check(record: &RawRecord<'_>) -> Result {
         || (has(format::SOCKET_LISTENS) && !(may_listen && has(format::SOCKET_BOUND)))
         || (!has(format::SOCKET_LISTENS) && !is_unix && state.backlog != 0)
         || has(format::SOCKET_BOUND) == (state.address_len == 0)
-        || (state.listener > 0) != (is_unix && has(format::SOCKET_LISTENS))
+        || (state.listener > 0) != (is_unix && (has(format::SOCKET_LISTENS) || is_pair))
+        || (is_pair && kind_of(state.pair) != Some(SocketPair::KIND))
+        || (is_pair && !(is_unix && state.flags == 0 && path.is_empty()))
+        || state.side > u32::from(is_pair)
         || state.listener < 0
         || i32::try_from(state.drops).is_err()
         || padding.iter().any(|&byte| byte != 0)
-        || usize::try_from(state.path) != Ok(path.len())
         || has_file == path.is_empty()
         || (is_unix && has(format::SOCKET_BOUND) && !has_name)
         || (path.is_empty() && state.path_mode != [0; 3])
@@ -232,7 +305,104 @@ pub(crate) fn check(record: &RawRecord<'_>) -> Result {
     if !path.is_empty() {
         fs::path::path_name(path)?;
     }
+    split_messages(&state, messages)?;
     check_options(&options)
+}
+
+fn check_pair(record: &RawRecord<'_>) -> Result {
+    let (pair, tail) = record.parse::<SocketPair>()?;
+    let kinds = [
+        format::SOCK_STREAM,
+        format::SOCK_DGRAM,
+        format::SOCK_SEQPACKET,
+    ];
+
+    if !kinds.contains(&pair.kind) || pair.reserved != 0 || !tail.is_empty() {
+        return Err(EINVAL.into());
+    }
+    Ok(())
+}
+
+/// Splits what follows the options into the path and the messages.
+fn split_path<'a>(state: &SocketFile, rest: &'a [u8]) -> Result<(&'a [u8], &'a [u8])> {
+    let len = usize::try_from(state.path).map_err(|_| EINVAL)?;
+
+    Ok(rest.split_at_checked(len).ok_or(EINVAL)?)
+}
+
+/// The lengths of the messages, and their bytes. `EINVAL`: that is not what there is.
+fn split_messages<'a>(state: &SocketFile, rest: &'a [u8]) -> Result<(KVVec<u32>, &'a [u8])> {
+    let (lens, bytes) = image::split::<u32>(rest, state.messages)?;
+    let is_stream = state.kind == format::SOCK_STREAM;
+    let sum = lens
+        .iter()
+        .try_fold(0u32, |sum, &len| sum.checked_add(len))
+        .ok_or(EINVAL)?;
+    let first = lens.first().copied().unwrap_or_default();
+
+    if usize::try_from(sum) != Ok(bytes.len())
+        || (state.pair.is_none() && !lens.is_empty())
+        || (is_stream && lens.contains(&0))
+        || (state.consumed != 0 && !(is_stream && state.consumed < first))
+    {
+        return Err(EINVAL.into());
+    }
+    Ok((lens, bytes))
+}
+
+/// Two sockets that are connected to each other, until both are somebody's.
+pub(crate) struct PairEnds {
+    kind: u32,
+    ends: [Kept; 2],
+}
+
+impl PairEnds {
+    /// The one that a record tells of, and the other.
+    fn ends(&self, state: &SocketFile) -> Result<(FileRef, &Kept)> {
+        match (state.side, &self.ends) {
+            _ if state.kind != self.kind => Err(EINVAL.into()),
+            (0, [one, other]) | (1, [other, one]) => Ok((one.file(), other)),
+            _ => Err(EINVAL.into()),
+        }
+    }
+}
+
+/// Makes two sockets that are connected to each other.
+pub(crate) fn restore_pair(restart: &Restart, number: ObjRef) -> Result<Arc<PairEnds>> {
+    let (SocketPair { kind, reserved: _ }, _) = restart.record::<SocketPair>(number)?;
+    let ends = sys::socket::pair(kind)?.map(Kept::new);
+
+    Ok(Arc::new(PairEnds { kind, ends }, GFP_KERNEL)?)
+}
+
+/// Sends again what a socket has sent.
+fn send(restart: &Restart, number: ObjRef, state: &SocketFile, messages: &[u8]) -> Result {
+    let (lens, mut bytes) = split_messages(state, messages)?;
+    let mut consumed = usize::try_from(state.consumed).map_err(|_| EINVAL)?;
+
+    if state.pair.is_none() {
+        return Ok(());
+    }
+    let pair = restart.socket_pair(state.pair)?;
+    let (file, other) = pair.ends(state)?;
+
+    for len in lens {
+        let len = usize::try_from(len).map_err(|_| EINVAL)?;
+        let (message, rest) = bytes.split_at_checked(len).ok_or(EINVAL)?;
+
+        sys::socket::send(&file, other, message, consumed).map_err(|errno| {
+            restart.log.error(
+                errno,
+                fmt!(
+                    "object {}: cannot send again what a socket of AF_UNIX has sent",
+                    number.0
+                ),
+            )
+        })?;
+        consumed = 0;
+        bytes = rest;
+    }
+    Ok(())
 }
 
 /// They stand in the order of the table, each once.
@@ -272,10 +442,14 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
         listener,
         path: _,
         path_mode,
+        pair,
+        side,
+        messages: _,
+        consumed: _,
         reserved: _,
     } = state;
-    let (options, path) = image::split::<SocketOption>(tail, options)?;
-    let name = path;
+    let (options, rest) = image::split::<SocketOption>(tail, options)?;
+    let (name, messages) = split_path(&state, rest)?;
     let path = find_path(restart, name)?;
 
     // A new file is made by the name that the program knows, which must lead there from here.
@@ -303,10 +477,18 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
         address_len,
         listener,
         path_mode,
+        pair: 0,
+        side,
     };
-    let file = sys::socket::create(&socket)?;
+    let file = if pair.is_none() {
+        sys::socket::create(&socket)?
+    } else {
+        restart.socket_pair(pair)?.ends(&state)?.0
+    };
 
+    sys::socket::chown(&file, &socket)?;
     set_options(restart, number, &file, &options)?;
+    send(restart, number, &state, messages)?;
     sys::socket::bind(&file, &socket, path.as_ref()).map_err(|errno| match socket.name() {
         Ok(name) => restart.log.error(
             errno,
@@ -356,32 +538,56 @@ fn find_path(restart: &Restart, path: &[u8]) -> Result<Option<Path>> {
     }
 }
 
-/// The sockets of AF_UNIX that listen, by the process that has called listen(2).
-pub(crate) fn listeners(plan: &Plan) -> Result<KVVec<(i32, ObjRef)>> {
-    let mut listeners = KVVec::new();
-
+/// Checks that the processes are there which have called listen(2) or socketpair(2) for sockets of
+/// AF_UNIX, and have not ended.
+pub(crate) fn check_creators(plan: &Plan) -> Result {
     for record in plan.records::<SocketFile>() {
         let (state, _) = record.parse::<SocketFile>()?;
 
-        if state.listener != 0 {
-            listeners.push((state.listener, record.object), GFP_KERNEL)?;
+        if state.listener == 0 {
+            continue;
+        }
+        let index = plan.index_of(state.listener).ok_or(EINVAL)?;
+        let task = plan.tasks.get(index).ok_or(EINVAL)?;
+
+        if !task.is_leader || task.is_zombie {
+            return Err(EINVAL.into());
         }
     }
-    listeners.sort_unstable();
-    Ok(listeners)
+    Ok(())
 }
 
-/// Lets a socket of AF_UNIX listen for which the running process has called listen(2): who connects
-/// sees its pid and its credentials, which it has by now.
-pub(crate) fn listen(restart: &Restart, number: ObjRef) -> Result {
-    let (state, _) = restart.record::<SocketFile>(number)?;
-    let file = restart.file(number)?;
+/// Lets sockets of AF_UNIX listen, and has those who connect to one or are connected by it see the
+/// process that had called listen(2) or socketpair(2), with the credentials that it has by now.
+pub(crate) fn show_creators(restart: &Restart) -> Result {
+    for record in restart.records::<SocketFile>() {
+        let (state, _) = record.parse::<SocketFile>()?;
 
-    sys::socket::listen(&file, state.backlog)?;
-    let (new, _) = sys::socket::get(&file, &PidNs::current()?)?;
+        if state.listener == 0 {
+            continue;
+        }
+        let file = restart.file(record.object)?;
+        let task = if restart.is_caller() {
+            sys::task::current()
+        } else {
+            restart.task_of(state.listener)?
+        };
+
+        if state.pair.is_none() {
+            listen(restart, record.object, &file, state.backlog)?;
+        }
+        sys::socket::set_creator(&file, &task)?;
+    }
+    Ok(())
+}
+
+/// Lets a socket of AF_UNIX listen.
+fn listen(restart: &Restart, number: ObjRef, file: &FileRef, backlog: u32) -> Result {
+    sys::socket::listen(file, backlog)?;
+    let (new, _) = sys::socket::get(file, &PidNs::current()?)?;
 
     // Somebody may have connected in between.
-    if new.refused.is_none() && new.backlog != state.backlog {
+    if new.refused.is_none() && new.backlog != backlog {
         return Err(restart.log.error(
             EINVAL,
             fmt!(
@@ -454,10 +660,10 @@ fn compare(
         }
     }
     let (new, _) = sys::socket::get(file, &PidNs::current()?)?;
-    // See `listen`.
+    // It does so later.
     let listens = match socket.listener {
         0 => 0,
-        _ => format::SOCKET_LISTENS,
+        _ => socket.flags & format::SOCKET_LISTENS,
     };
 
     // A packet may have come in between.

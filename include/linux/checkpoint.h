@@ -8,6 +8,7 @@
 
 #include <linux/bits.h>
 #include <linux/mm_types.h>
+#include <linux/path.h>
 #include <linux/signal_types.h>
 #include <linux/types.h>
 #include <linux/uidgid_types.h>
@@ -25,7 +26,6 @@ struct mm_struct;
 struct msg_msg;
 struct oom_control;
 struct pid;
-struct path;
 struct pid_namespace;
 struct pt_regs;
 struct restart_block;
@@ -535,13 +535,36 @@ unsigned int checkpoint_get_ldt(struct mm_struct *mm, u64 *entries,
 /* Sets that of current, which has none. */
 int checkpoint_set_ldt(const u64 *entries, unsigned int count);
 
-/*
- * net/unix/checkpoint_unix.c: what of a socket cannot be saved, or NULL. The
- * path is referenced; it stays as it is if the socket has none. Who listens is
- * told by its pid.
- */
+/* net/unix/checkpoint_unix.c: what only the family knows of a socket. */
+struct checkpoint_unix {
+	/* Referenced; empty if it has none. */
+	struct path path;
+	/* The pid of who has called listen() or socketpair(); or 0. */
+	s32 creator;
+	/* See struct checkpoint_socket. */
+	unsigned long pair;
+	u32 side;
+};
+
+/* What a socket has sent and its peer has not received, and room for it. */
+struct checkpoint_unix_sent {
+	u32 *lens;
+	size_t max;
+	size_t count;
+	u8 *data;
+	size_t room;
+	size_t len;
+	/* Bytes of the first message that were received. */
+	u32 consumed;
+};
+
+/* What of it cannot be saved, or NULL. */
 const char *checkpoint_unix_get(struct sock *sk, struct pid_namespace *ns,
-				struct path *path, s32 *listener);
+				struct checkpoint_unix *state);
+/* Copies what there is room for, and tells how much there is. */
+int checkpoint_unix_get_sent(struct sock *sk, struct checkpoint_unix_sent *sent);
+/* Shows @task as the one that has called listen() or socketpair(). */
+int checkpoint_unix_set_creator(struct sock *sk, struct task_struct *task);
 int checkpoint_unix_getsockopt(struct sock *sk, int name);
 int checkpoint_unix_attach(struct sock *sk, const struct path *path,
 			   struct sockaddr_un *sunaddr, int addr_len);

@@ -305,6 +305,9 @@ struct checkpoint_socket {
 	u32 address_len;
 	s32 listener;
 	u32 path_mode, path_uid, path_gid;
+	/* Of those that are connected: what both have in common, and which it is. */
+	unsigned long pair;
+	u32 side;
 };
 
 /* kernel/checkpoint/pages.c */

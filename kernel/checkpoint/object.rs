@@ -45,6 +45,8 @@ pub(crate) enum Class {
     File,
     /// `struct pipe_inode_info`
     Pipe,
+    /// `struct sock` of the first of two that are connected
+    SocketPair,
     /// `struct tty_struct` of the slave
     Pty,
     /// `struct seccomp_filter`

@@ -97,8 +97,6 @@ pub(crate) struct Restart {
     /// Who becomes the task of the image, if somebody does.
     caller: Option<TaskRef>,
     slots: KVVec<Pin<KBox<Slot>>>,
-    /// The sockets of AF_UNIX that a process is to let listen itself, by its number.
-    listeners: KVVec<(i32, ObjRef)>,
     #[pin]
     tasks: Mutex<KVVec<Option<TaskRef>>>,
     #[pin]
@@ -131,11 +129,9 @@ pub(crate) struct Restart {
 
 impl Restart {
     fn new(plan: Plan, log: Arc<Log>, flags: u64) -> Result<Arc<Self>> {
-        let as_caller = flags & u64::from(bindings::RESTART_TASKSELF) != 0;
         #[cfg(CONFIG_INET)]
-        let listeners = crate::net::listeners(&plan)?;
-        #[cfg(not(CONFIG_INET))]
-        let listeners = KVVec::new();
+        crate::net::check_creators(&plan)?;
+        let as_caller = flags & u64::from(bindings::RESTART_TASKSELF) != 0;
         let mut slots = KVVec::new();
         let mut tasks = KVVec::new();
 
@@ -152,7 +148,6 @@ impl Restart {
                 root: Path::current_root(),
                 caller: as_caller.then(sys::task::current),
                 slots,
-                listeners,
                 tasks <- new_mutex!(tasks),
                 error <- new_mutex!(None),
                 failed: Atomic::new(0),
@@ -249,21 +244,6 @@ impl Restart {
         owner: ObjRef,
     ) -> impl Iterator<Item = RawRecord<'_>> {
         self.plan.belonging::<T>(owner)
-    }
-
-    /// The sockets that a process is to let listen itself.
-    #[cfg(CONFIG_INET)]
-    fn listens(&self, process: i32) -> impl Iterator<Item = ObjRef> + '_ {
-        let first = self
-            .listeners
-            .partition_point(|&(other, _)| other < process);
-
-        self.listeners
-            .get(first..)
-            .unwrap_or_default()
-            .iter()
-            .take_while(move |&&(other, _)| other == process)
-            .map(|&(_, number)| number)
     }
 
     /// Writes what an error is about, unless it has been told.
@@ -471,6 +451,8 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     }
     let later = read_pages(restart, stream, flags)?;
     finish_files(restart)?;
+    #[cfg(CONFIG_INET)]
+    crate::net::show_creators(restart)?;
     ipc::sem_undo::share(restart)?;
     task::namespace::finish(restart, &*restart.task(0)?, restart.root_task()?)?;
     fs::eventpoll::restore_items(restart)?;
@@ -809,14 +791,6 @@ fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
         task::posix_timer::make_others(restart, plan.process)?;
     }
     task::restore_cred(restart, plan.number)?;
-    #[cfg(CONFIG_INET)]
-    if plan.is_main {
-        let (process, _) = restart.record::<format::Process>(plan.process)?;
-
-        for number in restart.listens(process.tgid) {
-            crate::net::listen(restart, number)?;
-        }
-    }
     restore_pending(restart, plan)?;
     // It is the signals of the caller that are watched then.
     if plan.owns_sighand && !restart.is_caller() {

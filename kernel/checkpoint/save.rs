@@ -492,6 +492,8 @@ fn collect(
 
     fs::eventpoll::save_items(&mut saver)?;
     fs::lock::save_rest(&mut saver)?;
+    #[cfg(CONFIG_INET)]
+    crate::net::check_pairs(&saver)?;
     if mode == header::MODE_CONTAINER {
         mm::count_kept(&mut saver)?;
         fs::check_leaks(&saver)?;

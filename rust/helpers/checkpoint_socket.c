@@ -32,7 +32,7 @@ __rust_helper bool rust_helper_checkpoint_is_socket(struct file *file)
 }
 
 /* What any socket may have that cannot be saved. */
-static inline const char *checkpoint_sock_refused(struct socket *sock)
+static inline const char *checkpoint_sock_refused(struct socket *sock, bool is_pair)
 {
 	struct sock *sk = sock->sk;
 	bool is_paced = sk->sk_max_pacing_rate != ~0UL;
@@ -43,7 +43,7 @@ static inline const char *checkpoint_sock_refused(struct socket *sock)
 		return "has an error that nobody has read (SO_ERROR)";
 	if (sk->sk_shutdown)
 		return "has been shut down";
-	if (!skb_queue_empty(&sk->sk_receive_queue) ||
+	if ((!skb_queue_empty(&sk->sk_receive_queue) && !is_pair) ||
 	    !skb_queue_empty(&sk->sk_write_queue) ||
 	    !skb_queue_empty(&sk->sk_error_queue) || sk->sk_backlog.len)
 		return "has something in its queues";
@@ -281,11 +281,16 @@ checkpoint_af_unix_get(struct socket *sock, struct pid_namespace *ns,
 		       struct checkpoint_socket *state, struct path *path)
 {
 #ifdef CONFIG_UNIX
+	struct checkpoint_unix known = {};
 	struct sock *sk = sock->sk;
-	const char *why = checkpoint_unix_get(sk, ns, path, &state->listener);
+	const char *why = checkpoint_unix_get(sk, ns, &known);
 
 	if (why)
 		return why;
+	*path = known.path;
+	state->listener = known.creator;
+	state->pair = known.pair;
+	state->side = known.side;
 	if (READ_ONCE(unix_sk(sk)->addr))
 		state->flags |= CHECKPOINT_SOCKET_BOUND;
 	state->backlog = sk->sk_max_ack_backlog;
@@ -337,7 +342,7 @@ rust_helper_checkpoint_socket_get(struct file *file, struct pid_namespace *ns,
 	else
 		why = "is of a family that is not supported";
 	if (!why)
-		why = checkpoint_sock_refused(sock);
+		why = checkpoint_sock_refused(sock, state->pair);
 	if (!why) {
 		state->uid = from_kuid(current_user_ns(), inode->i_uid);
 		state->gid = from_kgid(current_user_ns(), inode->i_gid);
@@ -560,34 +565,94 @@ rust_helper_checkpoint_setsockopt(struct file *file, int level, int name,
 	return checkpoint_do_setsockopt(sock, level, name, value, len);
 }
 
-/* Makes a socket that belongs to a user, as far as the running task may. */
-__rust_helper struct file *
-rust_helper_checkpoint_socket_create(const struct checkpoint_socket *state, int flags)
+/* Gives a socket to a user, as far as the running task may. */
+__rust_helper int
+rust_helper_checkpoint_socket_chown(struct file *file, const struct checkpoint_socket *state)
 {
 	struct iattr owner = {
 		.ia_valid = ATTR_UID | ATTR_GID,
 		.ia_vfsuid = VFSUIDT_INIT(make_kuid(current_user_ns(), state->uid)),
 		.ia_vfsgid = VFSGIDT_INIT(make_kgid(current_user_ns(), state->gid)),
 	};
-	struct inode *inode;
-	struct file *file;
+	struct inode *inode = file_inode(file);
 	int ret = 0;
 
 	if (!vfsuid_valid(owner.ia_vfsuid) || !vfsgid_valid(owner.ia_vfsgid))
-		return ERR_PTR(-EINVAL);
-	file = __sys_socket_file(state->family, state->type | flags, state->protocol);
-	if (IS_ERR(file))
-		return file;
-	inode = file_inode(file);
+		return -EINVAL;
 	inode_lock(inode);
 	if (from_kuid(current_user_ns(), inode->i_uid) != state->uid ||
 	    from_kgid(current_user_ns(), inode->i_gid) != state->gid)
 		ret = notify_change(&nop_mnt_idmap, file->f_path.dentry, &owner, NULL);
 	inode_unlock(inode);
-	if (!ret)
-		return file;
-	fput(file);
-	return ERR_PTR(ret);
+	return ret;
+}
+
+/* Makes a socket. */
+__rust_helper struct file *
+rust_helper_checkpoint_socket_create(const struct checkpoint_socket *state)
+{
+	return __sys_socket_file(state->family, state->type, state->protocol);
+}
+
+/* Connects two sockets, as socketpair(2) does. */
+__rust_helper int
+rust_helper_checkpoint_socket_connect(struct file *one, struct file *other)
+{
+	struct socket *a = sock_from_file(one), *b = sock_from_file(other);
+	int ret = security_socket_socketpair(a, b);
+
+	return ret ?: a->ops->socketpair(a, b);
+}
+
+/* What a socket has sent and the other one has not received. */
+__rust_helper int
+rust_helper_checkpoint_socket_get_sent(struct file *file, struct checkpoint_unix_sent *sent)
+{
+#ifdef CONFIG_UNIX
+	struct sock *sk = sock_from_file(file)->sk;
+
+	if (sk->sk_family == AF_UNIX)
+		return checkpoint_unix_get_sent(sk, sent);
+#endif
+	return -EAFNOSUPPORT;
+}
+
+/*
+ * Sends a message, and lets @other, which is connected to it, receive so many
+ * bytes of it.
+ */
+__rust_helper int
+rust_helper_checkpoint_socket_send(struct file *file, struct file *other, void *data,
+				   size_t len, size_t consumed)
+{
+	struct socket *from = sock_from_file(file), *to = sock_from_file(other);
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	struct kvec vec = { .iov_base = data, .iov_len = len };
+	int ret = kernel_sendmsg(from, &msg, &vec, 1, len);
+	int peek_off;
+
+	if (ret < 0 || ret != len)
+		return ret < 0 ? ret : -EAGAIN;
+	if (!consumed)
+		return 0;
+	/* What was set is where it stands now. */
+	peek_off = READ_ONCE(to->sk->sk_peek_off);
+	ret = kernel_recvmsg(to, &msg, &vec, 1, consumed, MSG_DONTWAIT);
+	WRITE_ONCE(to->sk->sk_peek_off, peek_off);
+	return ret < 0 ? ret : ret == consumed ? 0 : -EAGAIN;
+}
+
+/* Shows the process of @task to who connects, or is connected (SO_PEERCRED). */
+__rust_helper int
+rust_helper_checkpoint_socket_set_creator(struct file *file, struct task_struct *task)
+{
+#ifdef CONFIG_UNIX
+	struct sock *sk = sock_from_file(file)->sk;
+
+	if (sk->sk_family == AF_UNIX)
+		return checkpoint_unix_set_creator(sk, task);
+#endif
+	return -EAFNOSUPPORT;
 }
 
 /* A new file of an AF_UNIX socket gets what the old one had, as far as one may. */

@@ -86,7 +86,7 @@ macro_rules! for_each_record {
             file::EventFile, file::EpollFile, file::EpollItem, file::TtyFile, file::Pty,
             file::TimerFile, file::SignalFile, file::PidFile,
             file::Unnamed, file::UnnamedFile, file::FileLock,
-            socket::SocketFile,
+            socket::SocketFile, socket::SocketPair,
         }
     };
 }

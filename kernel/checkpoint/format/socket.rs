@@ -3,6 +3,7 @@
 //! Sockets.
 
 use super::file::OpenFile;
+use super::ObjRef;
 
 /// `AF_UNIX`.
 pub const AF_UNIX: u32 = 1;
@@ -50,9 +51,22 @@ pub const SOCKET_PORT: u32 = 2;
 pub const SOCKET_LISTENS: u32 = 4;
 
 record! {
-    /// A socket that is not connected. The tail is `options` [`SocketOption`]s, in the order of
-    /// [`OPTIONS`], and the path of the file that a socket of AF_UNIX is bound to.
-    pub struct SocketFile: kind 0x72, version 1, size 224 {
+    /// Two sockets of AF_UNIX without a name that are connected to each other, as socketpair(2) makes
+    /// them.
+    pub struct SocketPair: kind 0x73, version 1, size 8 {
+        /// `SOCK_*`.
+        pub kind: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
+record! {
+    /// A socket that is not connected, or one of a pair. The tail is `options` [`SocketOption`]s, in
+    /// the order of [`OPTIONS`]; the path of the file that a socket of AF_UNIX is bound to; for one of
+    /// a pair the lengths of `messages` that it has sent and the other one has not received, as `u32`,
+    /// and their bytes.
+    pub struct SocketFile: kind 0x72, version 2, size 240 {
         /// See [`OpenFile`].
         pub open: OpenFile,
         /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
@@ -79,12 +93,21 @@ record! {
         pub options: u32,
         /// What getsockname(2) tells, padded with zeros.
         pub address: [u8; 128],
-        /// The process that has called listen(2), as the root of the tree sees it, for AF_UNIX; or 0.
+        /// The process that has called listen(2) or socketpair(2), as the root of the tree sees it, for
+        /// AF_UNIX; or 0.
         pub listener: i32,
         /// Bytes of the path; 0 for none.
         pub path: u32,
         /// Permissions, owner and group of the file.
         pub path_mode: [u32; 3],
+        /// The [`SocketPair`] that it belongs to, if any.
+        pub pair: ObjRef,
+        /// Which of the two it is: 0 or 1.
+        pub side: u32,
+        /// How many messages the tail holds.
+        pub messages: u32,
+        /// How many bytes of the first one have been received, of a stream.
+        pub consumed: u32,
         /// Zero.
         pub reserved: u32,
     }

@@ -157,6 +157,8 @@ fn become_it(restart: &Restart) -> Result {
     task::usage::restore(restart, &Frozen::current(), plan.number)?;
     task::usage::restore_process(restart, &Frozen::current(), plan.process)?;
     task::restore_cred(restart, plan.number)?;
+    #[cfg(CONFIG_INET)]
+    crate::net::show_creators(restart)?;
     // The twin waits until we sleep.
     restart.commit.open();
     restart.pass(&restart.become_it)?;

@@ -11,6 +11,8 @@ use crate::fs::pipe::PipeEnds;
 use crate::fs::tty::PtyEnds;
 use crate::ipc;
 use crate::mm;
+#[cfg(CONFIG_INET)]
+use crate::net::PairEnds;
 use crate::sys::fdtable::Files;
 use crate::sys::file::FileRef;
 use crate::sys::fs_struct::Fs;
@@ -31,6 +33,8 @@ pub(super) enum Built {
     File(FileRef),
     Pipe(Arc<PipeEnds>),
     Pty(Arc<PtyEnds>),
+    #[cfg(CONFIG_INET)]
+    SocketPair(Arc<PairEnds>),
     Mm(Arc<Mm>),
     Files(Arc<Files>),
     Fs(Arc<Fs>),
@@ -206,6 +210,17 @@ impl Restart {
             Ok(Built::Pty(fs::tty::restore_pty(self, number)?))
         })? {
             Built::Pty(pty) => Ok(pty),
+            _ => Err(EINVAL.into()),
+        }
+    }
+
+    /// Two sockets that are connected to each other.
+    #[cfg(CONFIG_INET)]
+    pub(crate) fn socket_pair(&self, number: ObjRef) -> Result<Arc<PairEnds>> {
+        match self.obtain(number, || {
+            Ok(Built::SocketPair(crate::net::restore_pair(self, number)?))
+        })? {
+            Built::SocketPair(pair) => Ok(pair),
             _ => Err(EINVAL.into()),
         }
     }

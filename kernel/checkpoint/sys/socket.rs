@@ -15,6 +15,7 @@ use kernel::fs::File;
 use kernel::prelude::*;
 use kernel::str::CStr;
 use kernel::str::CString;
+use kernel::task::Task;
 
 /// Bytes of the longest value of an option.
 pub(crate) const VALUE: usize = bindings::CHECKPOINT_SOCKET_VALUE as usize;
@@ -49,10 +50,14 @@ pub(crate) struct State {
     pub(crate) address: [u8; ADDRESS],
     /// Bytes of the address.
     pub(crate) address_len: u32,
-    /// The process that has called listen(2), for AF_UNIX.
+    /// The process that has called listen(2) or socketpair(2), for AF_UNIX.
     pub(crate) listener: i32,
     /// Permissions, owner and group of the file that it is bound to.
     pub(crate) path_mode: [u32; 3],
+    /// The identity of what two sockets have in common that are connected to each other; 0 for others.
+    pub(crate) pair: usize,
+    /// Which of the two it is: 0 or 1.
+    pub(crate) side: u32,
 }
 
 impl State {
@@ -75,6 +80,8 @@ impl State {
             path_mode: self.path_mode[0],
             path_uid: self.path_mode[1],
             path_gid: self.path_mode[2],
+            pair: self.pair,
+            side: self.side,
         }
     }
 
@@ -144,6 +151,8 @@ pub(crate) fn get(file: &File, ns: &PidNs) -> Result<(State, Option<Path>)> {
         address_len: raw.address_len,
         listener: raw.listener,
         path_mode: [raw.path_mode, raw.path_uid, raw.path_gid],
+        pair: raw.pair,
+        side: raw.side,
     };
 
     Ok((state, path))
@@ -210,7 +219,110 @@ pub(crate) fn create(state: &State) -> Result<FileRef> {
     let raw = state.raw();
 
     // SAFETY: The state is valid; the helper gives a new reference or an error pointer.
-    unsafe { file::from_raw(bindings::checkpoint_socket_create(&raw const raw, 0)) }
+    unsafe { file::from_raw(bindings::checkpoint_socket_create(&raw const raw)) }
+}
+
+/// Gives it to the owner that the state tells, with the rights of the running task.
+pub(crate) fn chown(file: &File, state: &State) -> Result {
+    let raw = state.raw();
+
+    if !is_socket(file) {
+        return Err(EINVAL);
+    }
+    // SAFETY: The file is referenced and is a socket; the state is valid.
+    to_result(unsafe { bindings::checkpoint_socket_chown(file.as_ptr(), &raw const raw) })
+}
+
+/// Makes two sockets of AF_UNIX that are connected to each other, as socketpair(2) does.
+pub(crate) fn pair(kind: u32) -> Result<[FileRef; 2]> {
+    let raw = bindings::checkpoint_socket {
+        family: bindings::AF_UNIX,
+        type_: kind,
+        ..Default::default()
+    };
+    // SAFETY: The state is valid; the helper gives a new reference or an error pointer.
+    let make = || unsafe { file::from_raw(bindings::checkpoint_socket_create(&raw const raw)) };
+    let (one, other) = (make()?, make()?);
+
+    // SAFETY: Both are referenced, and have just been made as sockets of AF_UNIX that nobody uses.
+    to_result(unsafe { bindings::checkpoint_socket_connect(one.as_ptr(), other.as_ptr()) })?;
+    Ok([one, other])
+}
+
+/// What a socket has sent and the one that it is connected to has not received.
+pub(crate) struct Sent {
+    /// Bytes of each message.
+    pub(crate) lens: KVVec<u32>,
+    /// All messages.
+    pub(crate) bytes: KVVec<u8>,
+    /// How many bytes of the first one have been received.
+    pub(crate) consumed: u32,
+}
+
+/// Reads what a socket has sent, which goes on being there. `ENOTCONN`: it is not connected to one.
+pub(crate) fn sent(file: &File) -> Result<Sent> {
+    let (mut max, mut room) = (0, 0);
+
+    if !is_socket(file) {
+        return Err(EINVAL);
+    }
+    loop {
+        let mut lens = KVVec::from_elem(0u32, max, GFP_KERNEL)?;
+        let mut bytes = KVVec::from_elem(0u8, room, GFP_KERNEL)?;
+        let mut raw = bindings::checkpoint_unix_sent {
+            lens: lens.as_mut_ptr(),
+            max,
+            data: bytes.as_mut_ptr(),
+            room,
+            ..Default::default()
+        };
+
+        // SAFETY: The file is referenced and is a socket; the buffers have the lengths that are told.
+        to_result(unsafe { bindings::checkpoint_socket_get_sent(file.as_ptr(), &raw mut raw) })?;
+        if raw.count <= max && raw.len <= room {
+            lens.truncate(raw.count);
+            bytes.truncate(raw.len);
+            return Ok(Sent {
+                lens,
+                bytes,
+                consumed: raw.consumed,
+            });
+        }
+        (max, room) = (raw.count, raw.len);
+    }
+}
+
+/// Sends a message from a socket to the other one, to which it is connected, and lets that receive
+/// the first bytes of it. `EAGAIN`: there is no room for it.
+pub(crate) fn send(file: &File, other: &File, message: &[u8], consumed: usize) -> Result {
+    // What is received comes to where it was.
+    let mut data = KVVec::with_capacity(message.len(), GFP_KERNEL)?;
+
+    data.extend_from_slice(message, GFP_KERNEL)?;
+    if !is_socket(file) || !is_socket(other) || consumed > data.len() {
+        return Err(EINVAL);
+    }
+    // SAFETY: Both are referenced and are sockets; the buffer has the length that is told, and what is
+    // received is not longer.
+    to_result(unsafe {
+        bindings::checkpoint_socket_send(
+            file.as_ptr(),
+            other.as_ptr(),
+            data.as_mut_ptr().cast(),
+            data.len(),
+            consumed,
+        )
+    })
+}
+
+/// Shows the process of a task to who connects to the socket of AF_UNIX, or has it connected
+/// (SO_PEERCRED). `ENOTCONN`: it neither listens nor is connected.
+pub(crate) fn set_creator(file: &File, task: &Task) -> Result {
+    if !is_socket(file) {
+        return Err(EINVAL);
+    }
+    // SAFETY: The file is referenced and is a socket; the task is referenced.
+    to_result(unsafe { bindings::checkpoint_socket_set_creator(file.as_ptr(), task.as_ptr()) })
 }
 
 /// Lets it listen, with the rights of the running task.

@@ -4,22 +4,45 @@
 
 use super::check_bits;
 use super::check_one_of;
+use super::may;
 use super::object;
 use super::Fields;
 use super::Kind;
+use super::Reference;
 use super::Result;
 use super::Tail;
 use crate::format::socket;
 use crate::format::socket::SocketFile;
 use crate::format::socket::SocketOption;
+use crate::format::socket::SocketPair;
+use crate::format::Record;
 use crate::format::Value;
 use crate::names;
 
 /// Where the port stands in an address of IPv4 or IPv6.
 const PORT: std::ops::Range<usize> = 2..4;
 
+/// What there is of AF_UNIX, IPv4 and IPv6.
+const KINDS: [u32; 3] = [
+    socket::SOCK_STREAM,
+    socket::SOCK_DGRAM,
+    socket::SOCK_SEQPACKET,
+];
+
+impl Kind for SocketPair {
+    object!();
+
+    fn check(&self) -> Result<()> {
+        check_one_of("kind", self.kind, &KINDS)
+    }
+}
+
 impl Kind for SocketFile {
     object!();
+
+    fn references(&self, _tail: &[u8]) -> Vec<Reference> {
+        vec![may("pair", self.pair, &[SocketPair::KIND])]
+    }
 
     fn tail<'a>(&self, tail: &mut Tail<'a>) -> Result<Fields<'a>> {
         let options = tail.list::<SocketOption>(self.options, "options")?;
@@ -52,19 +75,21 @@ impl Kind for SocketFile {
         if self.path != 0 {
             fields.push(("path", tail.path(self.path, "path")?));
         }
+        if self.messages != 0 {
+            let lens = tail.list::<u32>(self.messages, "messages")?;
+            let len = lens.iter().map(|&len| len as usize).sum();
+
+            fields.push(("sent", Value::Bytes(tail.bytes(len, "messages")?)));
+        }
         Ok(fields)
     }
 
     fn check(&self) -> Result<()> {
         let families = [socket::AF_UNIX, socket::AF_INET, socket::AF_INET6];
-        let kinds = [
-            socket::SOCK_STREAM,
-            socket::SOCK_DGRAM,
-            socket::SOCK_SEQPACKET,
-        ];
 
         check_one_of("family", self.family, &families)?;
-        check_one_of("kind", self.kind, &kinds)?;
+        check_one_of("kind", self.kind, &KINDS)?;
+        check_one_of("side", self.side, &[0, 1])?;
         check_bits("flags", self.flags, names::known(names::SOCKET_FLAGS))?;
         if self.address_len as usize > self.address.len() {
             return Err("the address is longer than an address can be".into());

@@ -1024,6 +1024,20 @@ static void sockets_setup(void)
 	NEED(!listen(fd, 5));
 }
 
+/* Two that are connected, with a message that has been received in part. */
+static void socketpair_setup(void)
+{
+	int pair[2], n = socket(AF_INET, SOCK_DGRAM, 0);
+	char c;
+
+	if (n < 0)
+		cr_skip("this kernel has no IP");
+	close(n);
+	alone_setup();
+	NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	NEED(write(pair[0], "hello", 5) == 5 && read(pair[1], &c, 1) == 1);
+}
+
 /* Locks of all kinds. */
 static void locks_setup(void)
 {
@@ -1319,6 +1333,10 @@ static const struct cr_scenario scenarios[] = {
 	  .drive = kind_drive, .kind = 0x76 },
 	{ "hostile.sockets", CR_SUBTREE, sockets_setup, NULL,
 	  .drive = kind_drive, .kind = 0x72 },
+	{ "hostile.socketpairs", CR_SUBTREE, socketpair_setup, NULL,
+	  .drive = kind_drive, .kind = 0x72 },
+	{ "hostile.pair", CR_SUBTREE, socketpair_setup, NULL,
+	  .drive = kind_drive, .kind = 0x73 },
 	{ "hostile.traced", CR_SUBTREE, traced_setup, traced_check,
 	  .drive = kind_drive, .kind = 0x28 },
 	{ "hostile.sharing", CR_SUBTREE, sharing_setup, alone_check,

@@ -816,13 +816,15 @@ static void unix_file_drive(struct cr_run *run)
 		cr_check(run, CR_AGAIN);
 }
 
-static void unix_pair_setup(void)
+/* To one that is not connected to it. */
+static void unix_connected_setup(void)
 {
-	int pair[2];
+	struct sockaddr_un address;
+	socklen_t len = unix_address(&address, "@cr to connect to");
 
-	need_ip();
-	NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-	fd = pair[0];
+	unix_bound(SOCK_DGRAM, "@cr to connect to");
+	fd = make(AF_UNIX, SOCK_DGRAM);
+	NEED(!connect(fd, (struct sockaddr *)&address, len));
 }
 
 static void unix_waiting_setup(void)
@@ -851,6 +853,16 @@ static void unix_other_setup(void)
 {
 	fd = unix_bound(SOCK_STREAM, cr_path("other"));
 	cr_reap(cr_fork(listen_child, NULL), 0);
+}
+
+/* The child is still there, and is nobody that could call listen(2) again. */
+static void unix_zombie_setup(void)
+{
+	siginfo_t info;
+
+	fd = unix_bound(SOCK_STREAM, "@cr of a zombie");
+	cr_fork(listen_child, NULL);
+	NEED(!waitid(P_ALL, 0, &info, WEXITED | WNOWAIT));
 }
 
 static void unix_shut_setup(void)
@@ -1058,7 +1070,7 @@ static const struct cr_scenario scenarios[] = {
 	{ "socket.taken", CR_TREE, listening_setup, listening_check,
 	  .drive = taken_drive },
 	{ "socket.unix", CR_ANY, unix_fresh_setup, unix_fresh_check },
-	{ "socket.unix_listening", CR_TREE, unix_listening_setup,
+	{ "socket.unix_listening", CR_ANY, unix_listening_setup,
 	  unix_listening_check },
 	{ "socket.unix_of_user", CR_TREE, unix_user_setup, unix_user_check },
 	{ "socket.unix_datagrams", CR_TREE, unix_datagrams_setup,
@@ -1087,10 +1099,12 @@ static const struct cr_scenario scenarios[] = {
 	REFUSED("raw", raw_setup, "neither a plain TCP nor a plain UDP"),
 	REFUSED("mode", mode_setup, "fchmod"),
 	REFUSED("attribute", attribute_setup, "has extended attributes"),
-	REFUSED("unix_connected", unix_pair_setup, "AF_UNIX that is connected"),
+	REFUSED("unix_connected", unix_connected_setup, "AF_UNIX that is connected"),
 	REFUSED("unix_accepted", unix_waiting_setup,
 		"something in its queues"),
 	REFUSED("unix_deleted", unix_deleted_setup, "deleted"),
+	REFUSED("unix_by_zombie", unix_zombie_setup,
+		"has listen(2) from somebody else"),
 	REFUSED("unix_by_another", unix_other_setup,
 		"has listen(2) from somebody else"),
 	REFUSED("unix_shut", unix_shut_setup, "has been shut down"),
