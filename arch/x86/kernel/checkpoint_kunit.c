@@ -5,12 +5,12 @@
  */
 
 #include <kunit/test.h>
+#include <linux/mmu_context.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <asm/checkpoint.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/xstate.h>
-#include <asm/mmu_context.h>
 
 static struct task_struct *make_task(struct kunit *test)
 {
@@ -84,6 +84,7 @@ static struct kunit_suite suite = {
 	.name = "checkpoint_x86",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);
 
 MODULE_DESCRIPTION("KUnit tests of what checkpoint refuses on x86");
