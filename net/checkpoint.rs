@@ -4,13 +4,12 @@
 //!
 //! Kept: sockets that are not connected, bound or not; those that listen, when nobody waits to be
 //! accepted; address and port, also one that the kernel has chosen; every option of
-//! [`OPTIONS`](crate::format::socket::OPTIONS); the owner; whom SO_PEERCRED shows to those who connect
-//! to a socket of AF_UNIX, which calls listen(2) again when it has its credentials; both sockets of
-//! socketpair(2), with what one has sent and the other has not received.
+//! [`OPTIONS`](crate::format::socket::OPTIONS); the owner; both sockets of socketpair(2), with what one has
+//! sent and the other has not received; whom SO_PEERCRED shows to those who connect to a socket of
+//! AF_UNIX, or are connected by it.
 //! Not kept, and refused: other connections; what is in another queue, or has descriptors or
-//! credentials with it; an error that nobody has read; filters,
-//! multicast groups, options that go into each packet, keys, protocols above TCP; sockets that have
-//! been connected; those of other families.
+//! credentials with it; an error that nobody has read; filters, multicast groups, options that go into
+//! each packet, keys, protocols above TCP; sockets that have been connected; those of other families.
 //!
 //! All options are saved with their values, and are set where a new socket has others. When it is
 //! done, the new socket is read as the old one was, and must be the same: what depends on the

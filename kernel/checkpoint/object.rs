@@ -46,6 +46,7 @@ pub(crate) enum Class {
     /// `struct pipe_inode_info`
     Pipe,
     /// `struct sock` of the first of two that are connected
+    #[cfg(CONFIG_INET)]
     SocketPair,
     /// `struct tty_struct` of the slave
     Pty,
