@@ -125,7 +125,8 @@ DEBUG_TESTS := calls cow.* injected.*.container injected.disk.* hostile.garbage.
 	signal.queued.* signal.in_handler.* timerfd.ticks.* itimer.real.* \
 	ptrace.breakpoints.* ptrace.breakpoints_left.* leak.shared_memory.* \
 	sysv.attached.* sysv.semaphores.* sysv.messages.* pidns.levels.* namespace.clocks.* \
-	socket.listening.* socket.options.* socket.unix_listening.* checkpoint_x86
+	socket.listening.* socket.options.* socket.unix_listening.* socketpair.contents.* \
+	socketpair.full.* checkpoint_x86
 
 .PHONY: debug
 debug: ## run some tests on a kernel that looks for its own mistakes
