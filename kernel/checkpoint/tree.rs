@@ -336,14 +336,13 @@ impl Tree {
         &self.tasks
     }
 
-    /// Kills all of them, without letting them run again. Gives who has been killed.
+    /// Kills all of them but the caller's process, without letting them run again. Gives who has
+    /// been killed.
     pub(crate) fn kill(self) -> Killed {
-        let caller = task::current();
+        let caller = task::current().tgid();
 
-        for member in &self.tasks {
-            let task = member.task();
-
-            if task.as_ptr() != caller.as_ptr() {
+        for task in self.tasks.iter().map(Member::task) {
+            if task.tgid() != caller {
                 task::kill(&task);
             }
         }
@@ -370,15 +369,18 @@ pub(crate) struct Killed(KVVec<Member>);
 
 impl Killed {
     /// Waits until all of them have ended: what they had (ports, names, locks, memory) can be had by
-    /// others then.
+    /// others then. For some ten seconds at most, and no longer than the running task lives.
     pub(crate) fn wait(&self) {
-        let caller = task::current();
+        let caller = task::current().tgid();
+        let mut waited = 0;
 
-        for member in &self.0 {
-            let task = member.task();
-
-            if task.as_ptr() != caller.as_ptr() {
-                crate::sys::clone::wait_ended(&task);
+        for task in self.0.iter().map(Member::task) {
+            while task.tgid() != caller && task::exit_state(&task) == 0 {
+                if waited > TIMEOUT || task::is_dying() {
+                    return;
+                }
+                fsleep(Delta::from_micros(PAUSE as i64));
+                waited = waited.saturating_add(PAUSE);
             }
         }
     }

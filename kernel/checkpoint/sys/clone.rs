@@ -228,17 +228,6 @@ pub(crate) fn wait_zombie(task: &Task) -> Result {
     Ok(())
 }
 
-/// Waits until the task has ended, and has let go of its files and its memory; for ten seconds at most,
-/// and no longer than the running task lives.
-pub(crate) fn wait_ended(task: &Task) {
-    for _ in 0..100_000 {
-        if super::task::exit_state(task) != 0 || super::task::is_dying() {
-            return;
-        }
-        kernel::time::delay::fsleep(kernel::time::Delta::from_micros(100));
-    }
-}
-
 /// Waits, for a second at most, until those have been waited for who have the number in the namespace
 /// and have ended.
 pub(crate) fn wait_free(nr: i32, ns: &PidNs) {

@@ -654,6 +654,56 @@ static void member_drive(struct cr_run *run)
 }
 
 /*
+ * The caller's process is spared by its own CHECKPOINT_KILL: both threads of a
+ * child go on, alone, when one of them has saved and killed the tree.
+ */
+static void *save_and_kill(void *arg)
+{
+	member->result = save_here(getppid(),
+				   CHECKPOINT_SUBTREE | CHECKPOINT_KILL);
+	cr_set(&member->told, 1);
+	for (;;)
+		pause();
+}
+
+static void be_killer(void *arg)
+{
+	pthread_t thread;
+
+	while (access(cr_path("ask"), F_OK))
+		cr_msleep(2);
+	NEED(!pthread_create(&thread, NULL, save_and_kill, NULL));
+	cr_await(&member->told, 1);
+	if (member->result > 0) {
+		cr_write_file(cr_path("saved"), "", 0);
+		_exit(0);
+	}
+	for (;;)
+		pause();
+}
+
+static void killer_setup(void)
+{
+	member = cr_shared(sizeof(*member));
+	cr_fork(be_killer, NULL);
+}
+
+static void killer_drive(struct cr_run *run)
+{
+	int i;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE))
+		return;
+	cr_write_file(run_path(run, "ask"), "", 0);
+	for (i = 0; i < 5000 && access(run_path(run, "saved"), F_OK); i++)
+		cr_msleep(2);
+	if (access(run_path(run, "saved"), F_OK))
+		return cr_failed(run, "the caller's process is gone");
+	if (is_over(run) && cr_none_left(run) && cr_restart(run, "own", 0))
+		cr_check(run, CR_AGAIN);
+}
+
+/*
  * A caller that cannot become what is in the image goes on. That it can become
  * a task is shown with all images of tasks that have saved themselves.
  */
@@ -825,6 +875,8 @@ static const struct cr_scenario scenarios[] = {
 	{ "call.from_inside", CR_CONTAINER, tree_setup, inside_check },
 	{ "call.member", CR_SUBTREE, member_setup, member_check,
 	  .drive = member_drive },
+	{ "call.killer", CR_SUBTREE, killer_setup, member_check,
+	  .drive = killer_drive },
 	{ "call.self_with_children", CR_SUBTREE, tree_setup, self_check },
 	DRIVEN("stats", CR_SUBTREE, stats_drive),
 	DRIVEN("watched", CR_TREE, watched_drive),
