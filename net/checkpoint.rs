@@ -103,7 +103,7 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
             open.flags & !FLAGS
         )));
     }
-    if socket.listener != 0 && !is_inside(saver, socket.listener) {
+    if socket.creator != 0 && !is_inside(saver, socket.creator) {
         return Err(saver.refuse(fmt!(
             "{}: a socket of AF_UNIX that has listen(2) or socketpair(2) from a process outside of \
              the tree",
@@ -130,7 +130,7 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
         stamp,
         address,
         address_len,
-        listener,
+        creator,
         path_mode,
         pair: _,
         side,
@@ -149,7 +149,7 @@ fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
         address_len,
         options: u32::try_from(options.len()).map_err(|_| EOVERFLOW)?,
         address,
-        listener,
+        creator,
         path: u32::try_from(path.len()).map_err(|_| EOVERFLOW)?,
         path_mode,
         pair,
@@ -286,11 +286,11 @@ pub(crate) fn check(record: &RawRecord<'_>, kind_of: KindOf<'_>) -> Result {
         || (has(format::SOCKET_LISTENS) && !(may_listen && has(format::SOCKET_BOUND)))
         || (!has(format::SOCKET_LISTENS) && !is_unix && state.backlog != 0)
         || has(format::SOCKET_BOUND) == (state.address_len == 0)
-        || (state.listener > 0) != (is_unix && (has(format::SOCKET_LISTENS) || is_pair))
+        || (state.creator > 0) != (is_unix && (has(format::SOCKET_LISTENS) || is_pair))
         || (is_pair && kind_of(state.pair) != Some(SocketPair::KIND))
         || (is_pair && !(is_unix && state.flags == 0 && path.is_empty()))
         || state.side > u32::from(is_pair)
-        || state.listener < 0
+        || state.creator < 0
         || i32::try_from(state.drops).is_err()
         || padding.iter().any(|&byte| byte != 0)
         || has_file == path.is_empty()
@@ -438,7 +438,7 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
         address_len,
         options,
         address,
-        listener,
+        creator,
         path: _,
         path_mode,
         pair,
@@ -474,7 +474,7 @@ fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
         stamp,
         address,
         address_len,
-        listener,
+        creator,
         path_mode,
         pair: 0,
         side,
@@ -543,10 +543,10 @@ pub(crate) fn check_creators(plan: &Plan) -> Result {
     for record in plan.records::<SocketFile>() {
         let (state, _) = record.parse::<SocketFile>()?;
 
-        if state.listener == 0 {
+        if state.creator == 0 {
             continue;
         }
-        let index = plan.index_of(state.listener).ok_or(EINVAL)?;
+        let index = plan.index_of(state.creator).ok_or(EINVAL)?;
         let task = plan.tasks.get(index).ok_or(EINVAL)?;
 
         if !task.is_leader || task.is_zombie {
@@ -562,14 +562,14 @@ pub(crate) fn show_creators(restart: &Restart) -> Result {
     for record in restart.records::<SocketFile>() {
         let (state, _) = record.parse::<SocketFile>()?;
 
-        if state.listener == 0 {
+        if state.creator == 0 {
             continue;
         }
         let file = restart.file(record.object)?;
         let task = if restart.is_caller() {
             sys::task::current()
         } else {
-            restart.task_of(state.listener)?
+            restart.task_of(state.creator)?
         };
 
         if state.pair.is_none() {
@@ -660,7 +660,7 @@ fn compare(
     }
     let (new, _) = sys::socket::get(file, &PidNs::current()?)?;
     // It does so later.
-    let listens = match socket.listener {
+    let listens = match socket.creator {
         0 => 0,
         _ => socket.flags & format::SOCKET_LISTENS,
     };

@@ -303,7 +303,7 @@ struct checkpoint_socket {
 	s64 stamp;
 	struct sockaddr_storage address;
 	u32 address_len;
-	s32 listener;
+	s32 creator;
 	u32 path_mode, path_uid, path_gid;
 	/* Of those that are connected: what both have in common, and which it is. */
 	unsigned long pair;

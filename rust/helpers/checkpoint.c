@@ -17,6 +17,8 @@
 #include "checkpoint_posix_timer.c"
 #include "checkpoint_ptrace.c"
 #include "checkpoint_socket.c"
+#include "checkpoint_socket_make.c"
+#include "checkpoint_sockopt.c"
 #include "checkpoint_stream.c"
 #include "checkpoint_timer.c"
 #include "checkpoint_signal.c"

@@ -95,7 +95,7 @@ record! {
         pub address: [u8; 128],
         /// The process that has called listen(2) or socketpair(2), as the root of the tree sees it, for
         /// AF_UNIX; or 0.
-        pub listener: i32,
+        pub creator: i32,
         /// Bytes of the path; 0 for none.
         pub path: u32,
         /// Permissions, owner and group of the file.

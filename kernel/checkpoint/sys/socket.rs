@@ -51,7 +51,7 @@ pub(crate) struct State {
     /// Bytes of the address.
     pub(crate) address_len: u32,
     /// The process that has called listen(2) or socketpair(2), for AF_UNIX.
-    pub(crate) listener: i32,
+    pub(crate) creator: i32,
     /// Permissions, owner and group of the file that it is bound to.
     pub(crate) path_mode: [u32; 3],
     /// The identity of what two sockets have in common that are connected to each other; 0 for others.
@@ -76,7 +76,7 @@ impl State {
             // SAFETY: An address is plain bytes, of this size.
             address: unsafe { core::mem::transmute_copy(&self.address) },
             address_len: self.address_len,
-            listener: self.listener,
+            creator: self.creator,
             path_mode: self.path_mode[0],
             path_uid: self.path_mode[1],
             path_gid: self.path_mode[2],
@@ -149,7 +149,7 @@ pub(crate) fn get(file: &File, ns: &PidNs) -> Result<(State, Option<Path>)> {
         // SAFETY: An address is plain bytes, of this size, and all of them were written.
         address: unsafe { core::mem::transmute_copy(&raw.address) },
         address_len: raw.address_len,
-        listener: raw.listener,
+        creator: raw.creator,
         path_mode: [raw.path_mode, raw.path_uid, raw.path_gid],
         pair: raw.pair,
         side: raw.side,
