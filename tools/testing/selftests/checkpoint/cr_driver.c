@@ -22,8 +22,11 @@
 #include "cr.h"
 #include "kselftest_harness.h"
 
-/* More than a test with several waits that all run into their timeout. */
-#define TEST_TIMEOUT	(8 * CR_TIMEOUT_MS / 1000)
+/*
+ * More than a test with several waits that all run into their timeout, or with
+ * thousands of restarts, on a kernel that looks for its own mistakes.
+ */
+#define TEST_TIMEOUT	(16 * CR_TIMEOUT_MS / 1000)
 
 struct cr_test {
 	struct __test_metadata meta;
