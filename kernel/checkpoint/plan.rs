@@ -88,6 +88,8 @@ pub(crate) struct TaskPlan {
     pub(crate) fills_mm: bool,
     /// The task that makes the address space which this one takes over, unless it is made with it.
     pub(crate) joins_mm: Option<u32>,
+    /// Whether somebody takes over the address space that it makes.
+    pub(crate) lends_mm: bool,
     /// Whether its process is the first to refer to its signal handlers. What it makes others take over.
     pub(crate) owns_sighand: bool,
     /// Whether it is the first to refer to its table of descriptors, ...
@@ -1003,7 +1005,6 @@ impl Checker {
                 .try_create_and_insert(state.mm, index, GFP_KERNEL)?;
         }
         let joins_mm = self.joins(state.mm, index, creator, tasks);
-
         let is_leader = self.leader.is_some_and(|(leader, _)| leader == index);
 
         if self.tids.get(&state.tid).is_some() {
@@ -1039,6 +1040,7 @@ impl Checker {
                 makes_mm: owns_mm && !is_heir,
                 fills_mm: owns_mm,
                 joins_mm,
+                lends_mm: false,
                 owns_sighand,
                 mm: state.mm,
                 namespaces: state.namespaces,
@@ -1074,7 +1076,8 @@ impl Checker {
             self.makers
                 .try_create_and_insert(state.mm, number, GFP_KERNEL)?;
         }
-        let joins_mm = self.joins(state.mm, number, leader.creator, tasks);
+        let creator = leader.creator;
+        let joins_mm = self.joins(state.mm, number, creator, tasks);
         let leader = tasks.get_mut(number as usize).ok_or(EINVAL)?;
 
         leader.heir = Some(index);
@@ -1091,12 +1094,18 @@ impl Checker {
         mm: ObjRef,
         index: u32,
         creator: Option<u32>,
-        tasks: &[TaskPlan],
+        tasks: &mut [TaskPlan],
     ) -> Option<u32> {
         let creator = creator.and_then(|creator| tasks.get(creator as usize));
         let maker = *self.makers.get(&mm)?;
 
-        (maker != index && creator.is_none_or(|creator| creator.mm != mm)).then_some(maker)
+        if maker == index || creator.is_some_and(|creator| creator.mm == mm) {
+            return None;
+        }
+        if let Some(maker) = tasks.get_mut(maker as usize) {
+            maker.lends_mm = true;
+        }
+        Some(maker)
     }
 
     /// A task waits in vfork(2) for one child, which is a process of its own.

@@ -9,8 +9,9 @@
 //! ```text
 //! coordinator           each task
 //! make the root    ---> make what others share (empty), make threads and children
+//!                       who has made nobody: fill memory map
 //! cgroups, if any <---  the last born: sessions, groups; open `build`
-//! page data        <--- fill memory map; then descriptors, directories, credentials, signals
+//! page data        <--- the others, too; then descriptors, directories, credentials, signals
 //!                  <--- built
 //! epoll, registers
 //! open `stops`     ---> those that had stopped for their tracer stop
@@ -96,6 +97,8 @@ pub(crate) struct Restart {
     root: Path,
     /// Who becomes the task of the image, if somebody does.
     caller: Option<TaskRef>,
+    /// Whether tasks are to be moved to other cgroups.
+    has_cgroups: bool,
     slots: KVVec<Pin<KBox<Slot>>>,
     #[pin]
     tasks: Mutex<KVVec<Option<TaskRef>>>,
@@ -141,11 +144,14 @@ impl Restart {
         for _ in plan.tasks.iter() {
             tasks.push(None, GFP_KERNEL)?;
         }
+        let has_cgroups = !as_caller && plan.records::<format::Cgroup>().next().is_some();
+
         Ok(Arc::pin_init(
             pin_init!(Self {
                 log,
                 plan,
                 root: Path::current_root(),
+                has_cgroups,
                 caller: as_caller.then(sys::task::current),
                 slots,
                 tasks <- new_mutex!(tasks),
@@ -314,16 +320,11 @@ impl Restart {
                 set_sessions(self)?;
             }
             self.all_born.open();
-            if !self.has_cgroups() {
+            if !self.has_cgroups {
                 self.build.open();
             }
         }
         self.pass(&self.build)
-    }
-
-    /// Whether tasks are to be moved to other cgroups.
-    fn has_cgroups(&self) -> bool {
-        !self.is_caller() && self.records::<format::Cgroup>().next().is_some()
     }
 
     /// Called by each task that has built itself.
@@ -444,7 +445,7 @@ fn coordinate(restart: &Arc<Restart>, stream: &mut InStream, flags: u64) -> Resu
     task::user_ns::make_all(restart)?;
     let root = spawn(restart, 0)?;
 
-    if restart.has_cgroups() {
+    if restart.has_cgroups {
         restart.pass(&restart.all_born)?;
         task::cgroup::restore(restart)?;
         restart.build.open();
@@ -588,6 +589,11 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     make_tasks(restart, index)?;
     task::confine(restart, plan.number)?;
     task::login::make(restart, plan.number)?;
+    let fills_early = fills_early(restart, &plan, index);
+
+    if fills_early {
+        fill_mm(restart, &plan, &shared)?;
+    }
     restart.born()?;
     let vfork = vfork(restart, index)?;
     let is_stopped = task::ptrace::is_stopped(restart, plan.number)?;
@@ -595,8 +601,13 @@ fn run(restart: &Arc<Restart>, index: usize) -> Result<Next> {
     if is_stopped && vfork.is_some() && !task::ptrace::is_at_vfork(restart, plan.number)? {
         return Err(EINVAL.into());
     }
-    fill(restart, &plan, &shared)?;
+    // Others wait for it: it comes before all that may wait itself.
+    set_uts(restart, &plan)?;
+    if !fills_early {
+        fill_mm(restart, &plan, &shared)?;
+    }
     drop(shared);
+    fill(restart, &plan)?;
     restart.built()?;
     restart.pass(if is_stopped {
         &restart.stops
@@ -766,16 +777,30 @@ fn make_tasks(restart: &Arc<Restart>, index: usize) -> Result {
     Ok(())
 }
 
-/// Fills what the running task owns, and sets what it is.
-fn fill(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
+/// Whether the running task can fill its address space while others are still being made: nobody is
+/// made or will be with what it sets there (flags that are inherited), and the cgroup that it is in
+/// is the one that pays.
+fn fills_early(restart: &Restart, plan: &TaskPlan, index: usize) -> bool {
+    plan.makes_mm
+        && !plan.lends_mm
+        && !restart.is_caller()
+        && !restart.has_cgroups
+        && restart.plan.created_by(index).next().is_none()
+}
+
+/// Fills the address space of the running task, if it owns that.
+fn fill_mm(restart: &Restart, plan: &TaskPlan, shared: &Shared) -> Result {
+    if plan.fills_mm {
+        mm::fill(restart, &shared.mm, plan.mm)?;
+        restart.set_empty(plan.mm)?;
+    }
+    Ok(())
+}
+
+/// Fills what else the running task owns, and sets what it is.
+fn fill(restart: &Restart, plan: &TaskPlan) -> Result {
     let (state, _) = restart.record::<format::Task>(plan.number)?;
 
-    // Others wait for it: it comes before all that may wait itself.
-    set_uts(restart, plan)?;
-    if plan.fills_mm {
-        mm::fill(restart, &shared.mm, state.mm)?;
-        restart.set_empty(state.mm)?;
-    }
     if plan.owns_files {
         table::restore_files(restart, state.files)?;
     }
