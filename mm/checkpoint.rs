@@ -13,6 +13,8 @@
 
 #[path = "checkpoint/aio.rs"]
 pub(crate) mod aio;
+#[path = "checkpoint/crew.rs"]
+mod crew;
 #[path = "checkpoint/hashes.rs"]
 mod hashes;
 #[path = "checkpoint/hugetlb.rs"]
@@ -21,6 +23,8 @@ pub(crate) mod hugetlb;
 pub(crate) mod mempolicy;
 #[path = "checkpoint/pages.rs"]
 pub(crate) mod pages;
+#[path = "checkpoint/reader.rs"]
+pub(crate) mod reader;
 #[path = "checkpoint/shmem.rs"]
 pub(crate) mod shmem;
 #[path = "checkpoint/vma.rs"]

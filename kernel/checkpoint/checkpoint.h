@@ -323,6 +323,10 @@ struct mm_struct *checkpoint_dup_mm(struct mm_struct *mm);
 int checkpoint_share_pages(struct mm_struct *dst_mm, struct mm_struct *src_mm,
 			   unsigned long start, unsigned long *end);
 
+/* kernel/checkpoint/work.c */
+extern struct workqueue_struct *checkpoint_workqueue;
+int checkpoint_idle_cpu(void);
+
 /* kernel/checkpoint/fill.c */
 long checkpoint_make_pages(struct mm_struct *mm, unsigned long addr,
 			   unsigned long *nr, struct page **pages);

@@ -48,7 +48,7 @@ use crate::ipc;
 use crate::log::Log;
 use crate::mm;
 use crate::mm::pages::Owner;
-use crate::mm::pages::PageReader;
+use crate::mm::reader::PageReader;
 use crate::plan::Plan;
 use crate::plan::TaskPlan;
 use crate::sys;
@@ -947,14 +947,16 @@ fn start_timers(restart: &Restart) -> Result {
 
 /// Where to read page data from.
 fn page_reader<'a>(
-    restart: &Restart,
+    restart: &'a Restart,
     stream: &'a mut InStream,
     flags: u64,
 ) -> Result<PageReader<'a>> {
+    let pages = restart.plan.header.data_pages;
+
     if flags & u64::from(bindings::RESTART_LAZY) == 0 {
-        return PageReader::new(stream);
+        return PageReader::new(restart, stream, pages);
     }
-    PageReader::new_lazy(stream, restart.plan.header.data_pages).map_err(|error| {
+    PageReader::new_lazy(restart, stream, pages).map_err(|error| {
         let why = if error.errno() == ESPIPE {
             "memory can be read later only from a regular file (RESTART_LAZY)"
         } else {
@@ -997,19 +999,7 @@ fn read_pages(restart: &Restart, stream: &mut InStream, flags: u64) -> Result<Op
             _ => return Err(EINVAL.into()),
         };
 
-        reader
-            .read(&record, &owner, |number| restart.address_space(number))
-            .map_err(|error| {
-                // Memory that nobody may write to cannot have been written to.
-                let errno = match error.errno() {
-                    errno if errno == EFAULT => EINVAL,
-                    errno => errno,
-                };
-
-                restart
-                    .log
-                    .error(errno, fmt!("object {}: its pages", map.owner.0))
-            })?;
+        reader.read(&record, &owner)?;
         restart.check_failed()?;
     }
     restart.pass(&restart.all_built)?;

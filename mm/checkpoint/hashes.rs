@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hashes of page data, one for each chunk.
+//! Hashes of page data that is written, one for each chunk.
 //!
-//! Pages that nobody writes to are hashed by other processors while more are written or read: those
-//! of a duplicate, copies, and all that a restart has read before the commit.
+//! Pages that nobody writes to, those of a duplicate and copies, are hashed by other processors while
+//! more are written.
 
 use crate::error::Result;
 use crate::format::header::CHUNK_PAGES;
-use crate::sys;
+use crate::mm::crew::Crew;
+use crate::mm::crew::Job;
 use crate::sys::hash::Xxh64;
 use crate::sys::page::Pinned;
 use core::mem;
 use core::ops::Range;
 use kernel::prelude::*;
-use kernel::sync::new_condvar;
 use kernel::sync::new_mutex;
 use kernel::sync::Arc;
-use kernel::sync::CondVar;
 use kernel::sync::Mutex;
 
 /// So many chunks wait at most to be hashed by others: their pages cannot be swapped out.
-const WAITING: usize = 4;
+pub(super) const WAITING: usize = 4;
 
 /// A chunk, or its beginning.
 struct Chunk {
@@ -50,82 +49,34 @@ impl Chunk {
     }
 }
 
-/// What those who hash have in common.
-struct State {
-    /// By the number of the chunk; 0 as long as it is not known.
-    hashes: KVVec<u64>,
-    waiting: KVec<(usize, Chunk)>,
-    /// How many are hashed just now.
-    in_work: usize,
-}
-
+/// The hashes by the numbers of their chunks; that of the first pages as long as it is not known.
 #[pin_data]
-struct Shared {
+struct Table {
     #[pin]
-    state: Mutex<State>,
-    /// Told when nothing is in work.
-    #[pin]
-    idle: CondVar,
+    hashes: Mutex<KVVec<u64>>,
 }
 
-impl Shared {
-    /// Adds the hash of a chunk.
-    fn push_hash(&self, hash: u64) -> Result {
-        Ok(self.state.lock().hashes.push(hash, GFP_KERNEL)?)
-    }
+/// A chunk to be hashed.
+struct Hashing {
+    table: Arc<Table>,
+    number: usize,
+    chunk: Chunk,
+}
 
-    /// Lets a chunk wait. Gives how many do.
-    fn push(&self, chunk: Chunk) -> Result<usize> {
-        let state = &mut *self.state.lock();
-        let index = state.hashes.len();
-
-        state.hashes.push(0, GFP_KERNEL)?;
-        state.waiting.push((index, chunk), GFP_KERNEL)?;
-        Ok(state.waiting.len())
-    }
-
-    fn take(&self) -> Option<(usize, Chunk)> {
-        let mut state = self.state.lock();
-        let next = state.waiting.pop()?;
-
-        state.in_work = state.in_work.saturating_add(1);
-        Some(next)
-    }
-
-    /// Hashes a chunk, if one waits. Gives whether.
-    fn work(&self) -> bool {
-        let Some((index, mut chunk)) = self.take() else {
-            return false;
-        };
-
-        // Its pages are let go before somebody goes on.
-        chunk.work();
-        let hash = chunk.hash.get();
-        let mut state = self.state.lock();
-
-        if let Some(place) = state.hashes.get_mut(index) {
-            *place = hash;
+impl Job for Hashing {
+    fn work(mut self, _may_wait: bool) -> Option<Self> {
+        self.chunk.work();
+        if let Some(place) = self.table.hashes.lock().get_mut(self.number) {
+            *place = self.chunk.hash.get();
         }
-        state.in_work = state.in_work.saturating_sub(1);
-        if state.in_work == 0 {
-            self.idle.notify_all();
-        }
-        true
-    }
-
-    /// Waits until nothing is in work, which takes no longer than to hash a chunk.
-    fn wait(&self) {
-        let mut state = self.state.lock();
-
-        while state.in_work != 0 {
-            self.idle.wait(&mut state);
-        }
+        None
     }
 }
 
 /// Hashes of the chunks of page data that have passed by.
 pub(super) struct Hashes {
-    shared: Arc<Shared>,
+    crew: Crew<Hashing>,
+    table: Arc<Table>,
     chunk: Chunk,
 }
 
@@ -133,14 +84,10 @@ impl Hashes {
     /// None yet.
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
-            shared: Arc::pin_init(
-                pin_init!(Shared {
-                    state <- new_mutex!(State {
-                        hashes: KVVec::new(),
-                        waiting: KVec::new(),
-                        in_work: 0,
-                    }),
-                    idle <- new_condvar!(),
+            crew: Crew::new(WAITING)?,
+            table: Arc::pin_init(
+                pin_init!(Table {
+                    hashes <- new_mutex!(KVVec::new()),
                 }),
                 GFP_KERNEL,
             )?,
@@ -185,21 +132,21 @@ impl Hashes {
     /// Lets others hash the chunk.
     fn finish_chunk(&mut self) -> Result {
         let chunk = mem::replace(&mut self.chunk, Chunk::new());
+        let number = {
+            let mut hashes = self.table.hashes.lock();
+
+            hashes.push(chunk.hash.get(), GFP_KERNEL)?;
+            hashes.len().saturating_sub(1)
+        };
 
         if chunk.parts.is_empty() {
-            return self.shared.push_hash(chunk.hash.get());
+            return Ok(());
         }
-        let waiting = self.shared.push(chunk)?;
-        let shared = self.shared.clone();
-        let help = sys::work::anywhere().try_spawn(GFP_KERNEL, move || {
-            shared.work();
-        });
-
-        // The others are too slow, or there are none.
-        if waiting > WAITING || help.is_err() {
-            self.shared.work();
-        }
-        Ok(())
+        self.crew.submit(Hashing {
+            table: self.table.clone(),
+            number,
+            chunk,
+        })
     }
 
     /// All of them.
@@ -208,21 +155,7 @@ impl Hashes {
             self.chunk.work();
             self.finish_chunk()?;
         }
-        while self.shared.work() {}
-        self.shared.wait();
-        Ok(mem::replace(
-            &mut self.shared.state.lock().hashes,
-            KVVec::new(),
-        ))
-    }
-}
-
-impl Drop for Hashes {
-    fn drop(&mut self) {
-        let waiting = mem::take(&mut self.shared.state.lock().waiting);
-
-        // Nobody has pages of what has failed.
-        drop(waiting);
-        self.shared.wait();
+        self.crew.finish();
+        Ok(mem::replace(&mut *self.table.hashes.lock(), KVVec::new()))
     }
 }

@@ -9,7 +9,6 @@
 use crate::error::Result;
 use crate::format::file::Unnamed;
 use crate::format::header;
-use crate::format::header::CHUNK_PAGES;
 use crate::format::memory as format;
 use crate::format::memory::PageMap;
 use crate::format::memory::PageRun;
@@ -27,7 +26,6 @@ use crate::restore::Restart;
 use crate::save::Name;
 use crate::sys;
 use crate::sys::file::FileRef;
-use crate::sys::lazy;
 use crate::sys::mm::Found;
 use crate::sys::mm::Mm;
 use crate::sys::mm::Walk;
@@ -36,7 +34,6 @@ use crate::sys::page::Copies;
 use crate::sys::page::Frame;
 use crate::sys::page::Pinned;
 use crate::sys::page::SHIFT;
-use crate::sys::stream::InStream;
 use crate::sys::stream::OutStream;
 use crate::sys::task::TaskRef;
 use crate::sys::track;
@@ -48,7 +45,7 @@ use kernel::rbtree::RBTree;
 use kernel::sync::Arc;
 
 /// How many pages are moved at once: as many as a huge page has.
-const BATCH: u64 = 512;
+pub(super) const BATCH: u64 = 512;
 
 /// An address space that has no more pages of its own is copied rather than duplicated: that takes
 /// less time and hardly more memory.
@@ -106,7 +103,7 @@ impl Run {
 }
 
 /// The address, or the offset in a file, of a page.
-fn address_of(page: u64) -> Result<u64> {
+pub(super) fn address_of(page: u64) -> Result<u64> {
     Ok(page.checked_mul(sys::page::SIZE as u64).ok_or(EINVAL)?)
 }
 
@@ -157,7 +154,7 @@ impl Owner {
     }
 
     /// Holds up to `max` pages from page number `start` on.
-    fn hold(&self, start: u64, max: u64, write: bool) -> Result<Pinned<'_>> {
+    pub(super) fn hold(&self, start: u64, max: u64, write: bool) -> Result<Pinned<'_>> {
         let max = usize::try_from(max.min(BATCH)).map_err(|_| EINVAL)?;
         let address = address_of(start)?;
 
@@ -172,7 +169,7 @@ impl Owner {
     }
 
     /// Brings the content of pages that were held to where it belongs, if that is elsewhere.
-    fn store(&self, start: u64, pages: &Pinned<'_>) -> Result {
+    pub(super) fn store(&self, start: u64, pages: &Pinned<'_>) -> Result {
         match self {
             Owner::NewFile(writer) => Ok(writer.write(start, pages)?),
             Owner::NewMm(mm) => Ok(mm.map(address_of(start)?, pages)?),
@@ -864,198 +861,6 @@ pub(crate) fn make_tables(restart: &Restart, mm: &Mm, number: ObjRef) -> Result 
 }
 
 /// The address space that has the pages of a [`format::RUN_SHARED`].
-fn source(run: &PageRun) -> Result<ObjRef> {
+pub(super) fn source(run: &PageRun) -> Result<ObjRef> {
     Ok(ObjRef(u32::try_from(run.data).map_err(|_| EINVAL)?))
-}
-
-/// Reads page data into the memory that it belongs to, in the order of the page maps.
-pub(crate) struct PageReader<'a> {
-    stream: &'a mut InStream,
-    hashes: Hashes,
-    /// Where memory finds its content later, if it is not read now.
-    image: Option<lazy::Image>,
-}
-
-impl<'a> PageReader<'a> {
-    /// The stream stands at the first page.
-    pub(crate) fn new(stream: &'a mut InStream) -> Result<Self> {
-        Ok(Self {
-            stream,
-            hashes: Hashes::new()?,
-            image: None,
-        })
-    }
-
-    /// The stream stands at the first of that many pages, most of which are to be read when
-    /// somebody touches them. `ESPIPE`: that takes a regular file. Where it cannot be done for
-    /// another reason, all are read.
-    pub(crate) fn new_lazy(stream: &'a mut InStream, pages: u64) -> Result<Self> {
-        let start = stream.tell();
-        let end = pages
-            .checked_mul(sys::page::SIZE as u64)
-            .and_then(|len| start.checked_add(len))
-            .ok_or(EINVAL)?;
-
-        stream.seek(end)?;
-        let hashes = read_trailer(stream, pages.div_ceil(u64::from(CHUNK_PAGES)))?;
-        let image = if sys::page::is_aligned(start) {
-            lazy::Image::open(stream, start >> SHIFT, pages, &hashes)
-        } else {
-            Err(EOPNOTSUPP)
-        };
-
-        match image {
-            Ok(image) => Ok(Self {
-                stream,
-                hashes: Hashes::new()?,
-                image: Some(image),
-            }),
-            Err(EOPNOTSUPP) => {
-                stream.seek(start)?;
-                Self::new(stream)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Reads the pages of one map. `address_space` gives those that stand before.
-    ///
-    /// What is shared comes first: reading may fill neighbouring pages too (huge pages), and
-    /// sharing wants to find none.
-    pub(crate) fn read(
-        &mut self,
-        record: &RawRecord<'_>,
-        owner: &Owner,
-        address_space: impl Fn(ObjRef) -> Result<Arc<Mm>>,
-    ) -> Result {
-        let (map, tail) = record.parse::<PageMap>()?;
-        let runs = image::all::<PageRun>(tail, map.runs)?;
-
-        let is_lazy = self.image.is_some();
-
-        for run in runs.iter().filter(|run| run.kind == format::RUN_SHARED) {
-            share(owner, &*address_space(source(run)?)?, run, is_lazy)?;
-        }
-        for run in runs.iter().filter(|run| run.kind == format::RUN_DATA) {
-            match &mut self.image {
-                Some(image) => read_later(image, owner, run)?,
-                None => self.read_now(owner, run)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn read_now(&mut self, owner: &Owner, run: &PageRun) -> Result {
-        let mut page = run.start;
-        let mut left = u64::from(run.pages);
-
-        while left > 0 {
-            let held = owner.hold(page, left, true)?;
-            let got = held.len() as u64;
-
-            self.stream.read_pages(&held)?;
-            owner.store(page, &held)?;
-            self.hashes.add_later(held.unborrowed())?;
-            page = page.checked_add(got).ok_or(EINVAL)?;
-            left = left.checked_sub(got).ok_or(EINVAL)?;
-        }
-        Ok(())
-    }
-
-    /// Reads the trailer, and compares what it says. `EBADMSG`: the data is not what was written.
-    /// Gives the image of what is not read yet, each chunk of which is compared when it is.
-    pub(crate) fn finish(self) -> Result<Option<lazy::Image>> {
-        if self.image.is_some() {
-            return Ok(self.image);
-        }
-        let ours = self.hashes.finish()?;
-        let theirs = read_trailer(self.stream, ours.len() as u64)?;
-
-        if ours.as_slice() != theirs.as_slice() {
-            return Err(EBADMSG.into());
-        }
-        Ok(None)
-    }
-}
-
-/// Reads the trailer of that many chunks. Gives their hashes.
-fn read_trailer(stream: &mut InStream, chunks: u64) -> Result<KVVec<u64>> {
-    let mut raw = [0u8; size_of::<Trailer>()];
-
-    stream.read_exact(&mut raw)?;
-    let trailer = Trailer::read_from_bytes(&raw).map_err(|_| EINVAL)?;
-
-    if trailer.magic != header::TRAILER_MAGIC || u64::from(trailer.chunks) != chunks {
-        return Err(EBADMSG.into());
-    }
-    let mut hashes = KVVec::from_elem(0u64, trailer.chunks as usize, GFP_KERNEL)?;
-
-    stream.read_exact(hashes.as_mut_slice().as_mut_bytes())?;
-    if sys::crc::crc32(hashes.as_slice().as_bytes()) != trailer.crc {
-        return Err(EBADMSG.into());
-    }
-    Ok(hashes)
-}
-
-/// Has private memory read from the image when it is touched. What others can reach by other ways
-/// than a page table is read now, and so are huge pages (hugetlb).
-fn read_later(image: &mut lazy::Image, owner: &Owner, run: &PageRun) -> Result {
-    let mut index = run.data;
-    let mut page = run.start;
-    let mut left = u64::from(run.pages);
-
-    while left > 0 {
-        let mut done = 0;
-
-        if let Owner::NewMm(mm) = owner {
-            let start = address_of(page)?;
-
-            done = image.install(mm, start, left, index)?;
-        }
-        if done == 0 {
-            let held = owner.hold(page, left, true)?;
-
-            image.read(index, &held)?;
-            owner.store(page, &held)?;
-            done = held.len() as u64;
-        }
-        index = index.checked_add(done).ok_or(EINVAL)?;
-        page = page.checked_add(done).ok_or(EINVAL)?;
-        left = left.checked_sub(done).ok_or(EINVAL)?;
-    }
-    Ok(())
-}
-
-/// Gives an address space pages of another one: shared as after fork(2) where that can be, copied
-/// elsewhere.
-fn share(owner: &Owner, from: &Mm, run: &PageRun, is_lazy: bool) -> Result {
-    let Owner::NewMm(mm) = owner else {
-        return Err(EINVAL.into());
-    };
-    let size = sys::page::SIZE as u64;
-    let mut start = address_of(run.start)?;
-    let end = u64::from(run.pages)
-        .checked_mul(size)
-        .and_then(|len| start.checked_add(len))
-        .ok_or(EINVAL)?;
-
-    if is_lazy {
-        // What is shared is one page: it cannot be read once for each.
-        lazy::pull(from, start, end)?;
-    }
-    while start < end {
-        let (done, shared) = mm.share(from, start, end)?;
-
-        while !shared && start < done {
-            let max = usize::try_from((done.saturating_sub(start) >> SHIFT).min(BATCH))
-                .map_err(|_| EINVAL)?;
-            let ours = mm.hold(start, max, true)?;
-            let theirs = from.hold(start, ours.len(), false)?;
-
-            ours.copy_from(&theirs, 0);
-            start = start.saturating_add((theirs.len() as u64).saturating_mul(size));
-        }
-        start = done;
-    }
-    Ok(())
 }

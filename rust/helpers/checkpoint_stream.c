@@ -2,6 +2,8 @@
 
 /* The file of an image, which may be open with O_DIRECT. */
 
+#include <linux/cred.h>
+#include <linux/shmem_fs.h>
 #include <linux/uio.h>
 
 /*
@@ -25,5 +27,35 @@ __rust_helper ssize_t rust_helper_checkpoint_transfer(struct file *file,
 		ret = vfs_iocb_iter_read(file, &kiocb, iter);
 	if (pos && ret > 0)
 		*pos = kiocb.ki_pos;
+	return ret;
+}
+
+/* Whether a read from anywhere in it can give up instead of waiting for a disk. */
+__rust_helper bool rust_helper_checkpoint_reads_cached(struct file *file)
+{
+	return S_ISREG(file_inode(file)->i_mode) && !(file->f_flags & O_DIRECT) &&
+	       (file->f_mode & FMODE_NOWAIT || shmem_mapping(file->f_mapping));
+}
+
+/*
+ * Reads at a position. Who must not wait (@cached) does so with the rights of
+ * who has opened the file, and gets -EAGAIN for what is not in memory.
+ */
+__rust_helper ssize_t rust_helper_checkpoint_read_at(struct file *file,
+						     struct iov_iter *iter,
+						     loff_t pos, bool cached)
+{
+	const struct cred *old;
+	struct kiocb kiocb;
+	ssize_t ret;
+
+	init_sync_kiocb(&kiocb, file);
+	kiocb.ki_pos = pos;
+	if (!cached)
+		return vfs_iocb_iter_read(file, &kiocb, iter);
+	kiocb.ki_flags |= IOCB_NOWAIT | IOCB_NOIO;
+	old = override_creds(file->f_cred);
+	ret = vfs_iocb_iter_read(file, &kiocb, iter);
+	revert_creds(old);
 	return ret;
 }

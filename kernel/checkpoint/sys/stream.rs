@@ -163,6 +163,16 @@ impl InStream {
         &self.file
     }
 
+    /// The file, for those who read it at the same time, if that is of use.
+    pub(crate) fn shared(&self) -> Option<ImageFile> {
+        // SAFETY: The file is referenced.
+        let is_cached = unsafe { bindings::checkpoint_reads_cached(self.file.as_ptr()) };
+
+        is_cached.then(|| ImageFile {
+            file: self.file.clone(),
+        })
+    }
+
     /// The position; 0 in what has none.
     pub(crate) fn tell(&self) -> u64 {
         let position = self.position();
@@ -235,6 +245,40 @@ impl InStream {
                     self.position(),
                     true,
                 )
+            };
+
+            done = done.checked_add(read(ret)?).ok_or(EIO)?;
+        }
+        Ok(())
+    }
+}
+
+/// An image that is read from several places at once; its position is not looked at.
+pub(crate) struct ImageFile {
+    file: ARef<LocalFile>,
+}
+
+// SAFETY: Only `LocalFile`'s position makes it local, and this type does not use that.
+unsafe impl Send for ImageFile {}
+// SAFETY: As above; any number of tasks may read a file.
+unsafe impl Sync for ImageFile {}
+
+impl ImageFile {
+    /// Fills all of the pages with what stands at a position. `EPIPE`: the file ends before.
+    /// `EAGAIN`: not all of it is in memory, and the caller may not wait; the pages have any content
+    /// then.
+    pub(crate) fn read(&self, pages: &Pinned<'_>, position: u64, may_wait: bool) -> Result {
+        let total = pages.bytes();
+        let mut done = 0;
+
+        while done < total {
+            let position = position.checked_add(done as u64).ok_or(EINVAL)?;
+            let position = i64::try_from(position).map_err(|_| EINVAL)?;
+            let mut iter = pages.iter(bindings::ITER_DEST, done);
+            // SAFETY: The iterator describes pinned pages, which outlive the call; the file is
+            // referenced and open for reading.
+            let ret = unsafe {
+                bindings::checkpoint_read_at(self.file.as_ptr(), &raw mut iter, position, !may_wait)
             };
 
             done = done.checked_add(read(ret)?).ok_or(EIO)?;

@@ -510,6 +510,90 @@ static void size_drive(struct cr_run *run)
 	cr_drive_small(run, 10 * MB);
 }
 
+/*
+ * A family, each with memory of its own and some that was there before fork(2):
+ * more than one processor has something to read.
+ */
+#define FAMILY		6
+#define OWN		(3 * MB + 5 * page_size)
+
+static struct family {
+	unsigned char *mem;
+	int ask;
+	int good[FAMILY];
+} *family;
+
+static void be_member(void *arg)
+{
+	int i = (intptr_t)arg, asked = 0;
+
+	cr_pattern(family->mem + i * OWN, OWN, 100 + i);
+	for (;;) {
+		size_t len = FAMILY * OWN - i * OWN;
+		bool good;
+
+		good = cr_pattern_differs(family->mem + i * OWN, OWN, 100 + i) ==
+			OWN &&
+		       is_zero(family->mem + (i + 1) * OWN, len - OWN);
+		cr_set(&family->good[i], good ? ++asked : -1);
+		cr_await(&family->ask, asked);
+	}
+}
+
+static void family_setup(void)
+{
+	intptr_t i;
+
+	family = cr_shared(sizeof(*family));
+	family->mem = anon((FAMILY + 1) * OWN);
+	cr_pattern(family->mem + FAMILY * OWN, OWN, 99);
+	for (i = 0; i < FAMILY; i++) {
+		cr_fork(be_member, (void *)i);
+		cr_await(&family->good[i], 1);
+	}
+}
+
+static void family_check(enum cr_phase phase)
+{
+	int i;
+
+	cr_set(&family->ask, family->ask + 1);
+	CHECK_PATTERN(family->mem + FAMILY * OWN, OWN, 99);
+	for (i = 0; i < FAMILY; i++)
+		cr_await(&family->good[i], family->ask + 1);
+}
+
+/* Of an image on a disk some pages are in memory, and others are not. */
+#define DISK_IMAGE	"/var/tmp/cr-image"
+
+static void disk_image_drive(struct cr_run *run)
+{
+	char path[256], buf[65536];
+	int from, to;
+	ssize_t n;
+	off_t i;
+
+	if (!cr_start(run) || !cr_check(run, CR_BEFORE) ||
+	    !cr_checkpoint(run, "image", CHECKPOINT_KILL) ||
+	    !cr_none_left(run))
+		return;
+	snprintf(path, sizeof(path), "%s/image", run->dir);
+	from = open(path, O_RDONLY | O_CLOEXEC);
+	to = open(DISK_IMAGE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	while ((n = read(from, buf, sizeof(buf))) > 0)
+		if (write(to, buf, n) != n)
+			break;
+	if (n || fsync(to) || unlink(path) || symlink(DISK_IMAGE, path))
+		cr_failed(run, "no image on the disk: %s", strerror(errno));
+	for (i = 0; i < lseek(to, 0, SEEK_END); i += 2 * MB)
+		posix_fadvise(to, i, MB, POSIX_FADV_DONTNEED);
+	if (!run->failed && cr_restart(run, "image", 0))
+		cr_check(run, CR_AGAIN);
+	close(from);
+	close(to);
+	unlink(DISK_IMAGE);
+}
+
 /* All mappings, line by line: addresses, rights, offsets, files, names. */
 static char maps_was[65536], maps_is[65536];
 
@@ -800,6 +884,9 @@ static const struct cr_scenario scenarios[] = {
 	  shared_alias_check },
 	{ "memory.copy_on_write", CR_TREE, copy_on_write_setup,
 	  copy_on_write_check },
+	{ "memory.family", CR_TREE, family_setup, family_check },
+	{ "memory.image_on_disk", CR_SUBTREE, family_setup, family_check,
+	  .drive = disk_image_drive },
 	{ "memory.maps", CR_ANY, maps_setup, maps_check },
 	{ "memory.advice", CR_ANY, advice_setup, advice_check },
 	{ "memory.locked", CR_ANY, locked_setup, locked_check },
