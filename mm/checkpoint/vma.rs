@@ -120,16 +120,20 @@ pub(super) fn to_image(flags: u64) -> (u64, u64) {
 
 /// The flags in the names of the kernel; what is left is not known.
 pub(super) fn to_kernel(flags: u64) -> (u64, u64) {
-    FLAGS
-        .iter()
-        .fold((0, flags), |(known, left), &(kernel, image)| {
-            // This kernel may have no shadow stacks.
-            if flags & image != 0 && kernel != 0 {
-                (known | kernel, left & !image)
-            } else {
-                (known, left)
-            }
-        })
+    let (mut known, mut left) = (0, flags);
+
+    // Most mappings have the first few.
+    for &(kernel, image) in &FLAGS {
+        if left == 0 {
+            break;
+        }
+        // This kernel may have no shadow stacks.
+        if left & image != 0 && kernel != 0 {
+            known |= kernel;
+            left &= !image;
+        }
+    }
+    (known, left)
 }
 
 /// Saves all mappings of an address space. Gives those whose pages must be saved too.
