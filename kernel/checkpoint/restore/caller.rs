@@ -15,6 +15,7 @@
 //! the hardware breakpoints that it has. What it was to undo of semaphores (SEM_UNDO) is undone, as
 //! when it ends.
 
+use super::body;
 use super::objects::Built;
 use super::Restart;
 use crate::error::Error;
@@ -142,14 +143,14 @@ fn become_it(restart: &Restart) -> Result {
             _ => return Err(EINVAL.into()),
         }
     }
-    super::prepare(restart, &plan)?;
+    task::process::prepare(restart, plan.process)?;
     task::restore_handlers(restart, state.sighand)?;
     task::confine(restart, plan.number)?;
     task::process::restore(restart, plan.process)?;
     task::posix_timer::make_alarms(restart, plan.process)?;
     task::restore(restart, plan.number)?;
     task::posix_timer::make_others(restart, plan.process)?;
-    super::restore_pending(restart, &plan)?;
+    body::restore_pending(restart, &plan)?;
     fs::eventpoll::restore_signal_items(restart, state.sighand)?;
     // With the rights that the caller has had.
     task::process::set_limits(restart, &sys::task::current(), plan.process)?;
