@@ -257,7 +257,7 @@ fn save_shm(saver: &mut Saver<'_>, ns: &ipc::IpcNs, ipc: ObjRef, id: i32) -> Res
     mm::hugetlb::save(saver, &file, number)?;
     mm::mempolicy::save_shared(saver, &file, number)?;
     // This file is the segment's own, its position is nobody's.
-    while let Some((start, end)) = sys::mm::shmem::next_data(&file, from)? {
+    while let Some((start, end)) = sys::shmem::next_data(&file, from)? {
         runs.push(Run::of_bytes(start, end)?, GFP_KERNEL)?;
         from = end;
     }

@@ -177,7 +177,7 @@ fn save_content(saver: &mut Saver<'_>, file: &FileRef, number: ObjRef) -> Result
     let mut runs = KVVec::new();
     let mut from = 0;
 
-    while let Some((start, end)) = sys::mm::shmem::next_data(&file, from)? {
+    while let Some((start, end)) = sys::shmem::next_data(&file, from)? {
         runs.push(Run::of_bytes(start, end)?, GFP_KERNEL)?;
         from = end;
     }

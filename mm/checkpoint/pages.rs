@@ -26,10 +26,7 @@ use crate::restore::Restart;
 use crate::save::Name;
 use crate::sys;
 use crate::sys::file::FileRef;
-use crate::sys::mm::Found;
 use crate::sys::mm::Mm;
-use crate::sys::mm::Walk;
-use crate::sys::mm::SAME_ID;
 use crate::sys::page::Copies;
 use crate::sys::page::Frame;
 use crate::sys::page::Pinned;
@@ -40,6 +37,9 @@ use crate::sys::track;
 use crate::sys::track::Origin;
 use crate::sys::track::Outline;
 use crate::sys::unnamed;
+use crate::sys::vma::Found;
+use crate::sys::vma::Walk;
+use crate::sys::vma::SAME_ID;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::sync::Arc;
@@ -162,7 +162,7 @@ impl Owner {
             Owner::Mm(mm) => mm.hold(address, max, write)?,
             Owner::NewMm(mm) if write => mm.replace(address, max)?,
             Owner::NewMm(mm) => mm.hold(address, max, write)?,
-            Owner::Shmem(file) => sys::mm::shmem::pages(file, start, max, write)?,
+            Owner::Shmem(file) => sys::shmem::pages(file, start, max, write)?,
             Owner::File(file) => unnamed::pages(file, start, max)?,
             Owner::NewFile(_) => Pinned::new_pages(max)?,
         })
@@ -259,7 +259,7 @@ impl Pages {
     /// Shared memory without a name.
     pub(crate) fn shared_memory(&self) -> impl Iterator<Item = &FileRef> {
         self.entries.iter().filter_map(|entry| match &entry.owner {
-            Owner::Shmem(file) if sys::mm::shmem::is_anonymous(file) => Some(file),
+            Owner::Shmem(file) if sys::shmem::is_anonymous(file) => Some(file),
             _ => None,
         })
     }
@@ -566,7 +566,7 @@ pub(super) fn found_buffer() -> Result<KVec<Found>> {
 /// lock that is held while they are looked for. Until then they are in `ranges`, which is empty
 /// before and after, and is not grown.
 ///
-/// [`MmReadGuard::walk`]: sys::mm::MmReadGuard::walk
+/// [`MmReadGuard::walk`]: sys::vma::MmReadGuard::walk
 pub(super) fn find_in(
     mm: &Mm,
     what: Walk<'_>,

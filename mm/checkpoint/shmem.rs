@@ -23,12 +23,12 @@ use kernel::prelude::*;
 
 /// Saves the memory, unless it is known already.
 pub(super) fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
-    let (key, size) = sys::mm::shmem::key_and_size(file);
+    let (key, size) = sys::shmem::key_and_size(file);
 
     if let Some(number) = saver.objects.refer(Class::Shmem, key) {
         return Ok(number);
     }
-    let flags = if sys::mm::shmem::is_noreserve(file) {
+    let flags = if sys::shmem::is_noreserve(file) {
         VMA_NORESERVE
     } else {
         0
@@ -39,7 +39,7 @@ pub(super) fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
 
     saver.objects.insert(Class::Shmem, key, number)?;
     mempolicy::save_shared(saver, file, number)?;
-    while let Some((start, end)) = sys::mm::shmem::next_data(file, from)? {
+    while let Some((start, end)) = sys::shmem::next_data(file, from)? {
         runs.push(Run::of_bytes(start, end)?, GFP_KERNEL)?;
         from = end;
     }
@@ -50,11 +50,11 @@ pub(super) fn save(saver: &mut Saver<'_>, file: &FileRef) -> Result<ObjRef> {
 
 /// How often the memory is mapped by the tree, and how often by anybody.
 pub(crate) fn count_mappings(saver: &Saver<'_>, file: &FileRef) -> (u64, u64) {
-    let (key, _) = sys::mm::shmem::key_and_size(file);
+    let (key, _) = sys::shmem::key_and_size(file);
 
     (
         saver.objects.references(Class::Shmem, key),
-        sys::mm::shmem::mappings(file),
+        sys::shmem::mappings(file),
     )
 }
 
@@ -78,5 +78,5 @@ pub(crate) fn restore(restart: &Restart, number: ObjRef) -> Result<FileRef> {
     let (state, _) = restart.record::<Shmem>(number)?;
     let Shmem { size, flags } = state;
 
-    Ok(sys::mm::shmem::create(size, flags & VMA_NORESERVE != 0)?)
+    Ok(sys::shmem::create(size, flags & VMA_NORESERVE != 0)?)
 }

@@ -27,13 +27,13 @@ use crate::restore::Restart;
 use crate::save::Saver;
 use crate::sys;
 use crate::sys::file::FileRef;
-use crate::sys::mm::bits;
-use crate::sys::mm::Advice;
-use crate::sys::mm::Found;
 use crate::sys::mm::Mm;
-use crate::sys::mm::VmaInfo;
-use crate::sys::mm::Walk;
 use crate::sys::mm::MM_ARCH;
+use crate::sys::vma::bits;
+use crate::sys::vma::Advice;
+use crate::sys::vma::Found;
+use crate::sys::vma::VmaInfo;
+use crate::sys::vma::Walk;
 use kernel::fmt;
 use kernel::prelude::*;
 use kernel::str::BStr;
@@ -240,7 +240,7 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
         return Err(refuse(fmt!("is of a kind that is not supported")));
     }
     let is_nameless =
-        |file: &FileRef| sys::mm::shmem::is_anonymous(file) || sys::ipc::is_attachment(file);
+        |file: &FileRef| sys::shmem::is_anonymous(file) || sys::ipc::is_attachment(file);
 
     // Through /proc/PID/map_files.
     if vma.flags & bits::MAYSHARE == 0 && vma.file.as_ref().is_some_and(is_nameless) {
@@ -252,7 +252,7 @@ fn save(saver: &mut Saver<'_>, vma: &VmaInfo, mm: ObjRef) -> Result {
         _ if special.is_some() => (format::VMA_SPECIAL, ObjRef::NONE),
         None => (format::VMA_ANON, ObjRef::NONE),
         _ if is_ring => (format::VMA_AIO, ObjRef::NONE),
-        Some(file) if sys::mm::shmem::is_anonymous(file) => {
+        Some(file) if sys::shmem::is_anonymous(file) => {
             (format::VMA_SHMEM, shmem::save(saver, file)?)
         }
         Some(file) if sys::ipc::is_attachment(file) => {
@@ -434,7 +434,7 @@ fn restore(restart: &Restart, vma: &Vma) -> Result {
             fmt!("mapping at {start:#x}: this kernel has no shadow stacks"),
         ));
     }
-    sys::mm::map(&sys::mm::Mapping {
+    sys::vma::map(&sys::vma::Mapping {
         start,
         len: end.checked_sub(start).ok_or(EINVAL)?,
         flags: known,
@@ -476,13 +476,13 @@ pub(super) fn restore_advice(restart: &Restart, mm: ObjRef, merge_any: bool) -> 
         }
         let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(tail)))?;
 
-        Ok(sys::mm::set_anon_name(vma.start, vma.end, &name)?)
+        Ok(sys::vma::set_anon_name(vma.start, vma.end, &name)?)
     })?;
     for record in restart.belonging::<Guards>(mm) {
         let (Guards { mm: _, count }, tail) = record.parse::<Guards>()?;
 
         for format::Range { start, end } in image::all::<format::Range>(tail, count)? {
-            sys::mm::madvise(start, end, Advice::GuardInstall)
+            sys::vma::madvise(start, end, Advice::GuardInstall)
                 .map_err(|errno| explain(errno.into(), start))?;
         }
     }
@@ -498,11 +498,11 @@ pub(super) fn restore_advice(restart: &Restart, mm: ObjRef, merge_any: bool) -> 
             false => return Ok(()),
         };
 
-        Ok(sys::mm::madvise(vma.start, vma.end, advice)?)
+        Ok(sys::vma::madvise(vma.start, vma.end, advice)?)
     })?;
     each(&|vma, _| {
         if vma.flags & format::VMA_SEALED != 0 {
-            sys::mm::mseal(vma.start, vma.end)?;
+            sys::vma::mseal(vma.start, vma.end)?;
         }
         Ok(())
     })

@@ -50,6 +50,7 @@ pub(crate) mod regset;
 pub(crate) mod seccomp;
 #[cfg(CONFIG_X86)]
 pub(crate) mod shadow_stack;
+pub(crate) mod shmem;
 pub(crate) mod signal;
 pub(crate) mod signalfd;
 #[cfg(CONFIG_INET)]
@@ -66,6 +67,7 @@ pub(crate) mod unnamed;
 pub(crate) mod usage;
 pub(crate) mod user_ns;
 pub(crate) mod vfork;
+pub(crate) mod vma;
 pub(crate) mod work;
 #[cfg(CONFIG_X86)]
 pub(crate) mod xstate;
