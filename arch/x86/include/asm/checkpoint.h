@@ -66,12 +66,22 @@ static inline const struct vdso_image *arch_checkpoint_image(const u64 *state)
 	return &vdso64_image;
 }
 
-/* Fingerprint of the code of the vdso. */
+/*
+ * Fingerprint of the code of the vdso, which does not change once the machine
+ * has booted: it is computed once, though each address space asks for it.
+ */
 static inline u32 arch_checkpoint_vdso_crc(const u64 *state)
 {
+	static u32 known[2];
 	const struct vdso_image *image = arch_checkpoint_image(state);
+	u32 *place = &known[image == &vdso64_image];
+	u32 crc = READ_ONCE(*place);
 
-	return ~crc32_le(~0, image->data, image->size);
+	if (!crc) {
+		crc = ~crc32_le(~0, image->data, image->size);
+		WRITE_ONCE(*place, crc);
+	}
+	return crc;
 }
 
 /* Map the vdso with its data, the lowest page of which goes to @addr. */
