@@ -8,6 +8,7 @@ mod workload;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use bench::results::median;
 use bench::results::Line;
 use bench::results::Measurement;
 use bench::results::Tool;
@@ -68,6 +69,7 @@ fn main() -> Result<ExitCode> {
         // If it fails, it does so again where it is counted.
         place.measure(&workload::ALL[0], tool, 0).ok();
     }
+    say(&Line::Empty(empty_program()?))?;
     for workload in workloads {
         let free = available()?;
         if workload.needs() > free {
@@ -87,6 +89,19 @@ fn main() -> Result<ExitCode> {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
+}
+
+/// How many nanoseconds it takes to start a program that does nothing and to wait for its end: the
+/// least that any command takes. The median of some.
+fn empty_program() -> Result<u64> {
+    let mut times = Vec::new();
+    for _ in 0..15 {
+        let started = Instant::now();
+        let status = Command::new("/bin/true").status().context("/bin/true")?;
+        times.push(u64::try_from(started.elapsed().as_nanos())?);
+        ensure!(status.success(), "/bin/true: {status}");
+    }
+    median(times).context("no time")
 }
 
 /// All rounds of a workload; tells whether all of it worked.

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Line {
     /// Where it is measured.
     Setting(BTreeMap<String, String>),
+    /// A program that does nothing takes so many nanoseconds.
+    Empty(u64),
     /// So many measurements are to be made.
     Plan(usize),
     /// What is measured now.
@@ -96,6 +98,8 @@ impl Quantity {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Results {
     pub setting: BTreeMap<String, String>,
+    /// What a program takes that does nothing: no command takes less.
+    pub empty_ns: Option<u64>,
     /// By workload, in the order of the run.
     pub summary: Vec<Summary>,
     pub skipped: Vec<String>,
@@ -134,6 +138,7 @@ impl Results {
     pub fn add(&mut self, line: Line) {
         match line {
             Line::Setting(setting) => self.setting.extend(setting),
+            Line::Empty(nanoseconds) => self.empty_ns = Some(nanoseconds),
             Line::Plan(_) | Line::Doing(_) => {}
             Line::Measured(measurement) => self.measurements.push(measurement),
             Line::Skipped { workload, why } => self.skipped.push(format!("{workload}: {why}")),
@@ -209,7 +214,7 @@ impl Summary {
 }
 
 /// The middle one; of an even number the mean of both.
-fn median(mut numbers: Vec<u64>) -> Option<u64> {
+pub fn median(mut numbers: Vec<u64>) -> Option<u64> {
     numbers.sort_unstable();
     let half = numbers.len() / 2;
     let upper = *numbers.get(half)?;

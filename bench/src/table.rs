@@ -34,6 +34,10 @@ pub fn table(results: &Results) -> String {
         text += &line;
         text.push('\n');
     }
+    if let Some(empty) = results.empty_ns {
+        let time = cell(Some(empty as f64 / MILLISECOND), 0);
+        writeln!(text, "a program that does nothing takes {time} ms").ok();
+    }
     for skipped in &results.skipped {
         writeln!(text, "not measured: {skipped}").ok();
     }

@@ -154,7 +154,7 @@ impl Run {
             Line::Measured(_) => self.bar.inc(1),
             Line::Skipped { workload, why } => self.tell(&format!("{workload}: {why}")),
             Line::Failed { workload, why, .. } => self.tell(&format!("FAILED: {workload}: {why}")),
-            Line::Setting(_) => {}
+            Line::Setting(_) | Line::Empty(_) => {}
         }
         self.results.add(line);
     }
