@@ -33,8 +33,11 @@ use self::checker::Checker;
 /// Tells the kind of record that defines an object which stands before the one being checked.
 pub(crate) type KindOf<'a> = &'a dyn Fn(ObjRef) -> Option<u16>;
 
-/// What is told of the image as a whole, and what the log says if it is not so.
-const CHECKS: [(fn(&mut Plan) -> Result, &str); 10] = [
+/// Looks at the image as a whole, when all of its records have been read.
+type Check = fn(&mut Plan) -> Result;
+
+/// All checks, and what the log says if one fails.
+const CHECKS: [(Check, &str); 10] = [
     (
         |plan| plan.check_groups(),
         "its process groups and sessions cannot be",
