@@ -55,9 +55,8 @@ impl Frozen {
 
     /// A task that has ended: waits for the moment after its last steps, which count as well.
     pub(crate) fn ended(task: TaskRef) -> Self {
-        // SAFETY: The task is referenced. 0 means that it has not come to its end yet; nothing keeps
-        // it from that any more.
-        while unsafe { bindings::wait_task_inactive(task.as_ptr(), bindings::TASK_DEAD) } == 0 {
+        // Nothing keeps it from coming to its end any more.
+        while !has_left_cpu(&task, bindings::TASK_DEAD) {
             fsleep(Delta::from_micros(5));
         }
         // INVARIANT: It never runs again; it needs no trap.
@@ -144,12 +143,32 @@ impl Drop for Frozen {
 
 /// Waits until a task that is about to sleep, or to die, is off its CPU.
 fn wait_inactive(task: &Task) {
-    // SAFETY: The task is referenced. 0 means that it is in no state to be waited for: it has not
-    // gone to sleep yet.
-    while unsafe { bindings::wait_task_inactive(task.as_ptr(), bindings::TASK_ANY) } == 0
-        && super::task::exit_state(task) == 0
-    {
+    while !has_left_cpu(task, bindings::TASK_ANY) && super::task::exit_state(task) == 0 {
         fsleep(Delta::from_micros(5));
+    }
+}
+
+/// Waits until a task in one of these states is off its CPU. False: it is in another state.
+fn has_left_cpu(task: &Task, states: u32) -> bool {
+    // C sleeps for a whole tick if the task has been preempted, often by the one who waits for it, and
+    // needs no more than a moment.
+    while is_preempted(task) {
+        fsleep(Delta::from_micros(20));
+    }
+    // SAFETY: The task is referenced.
+    unsafe { bindings::wait_task_inactive(task.as_ptr(), states) != 0 }
+}
+
+/// Whether a task waits for a CPU to go on. A hint, which may be wrong a moment later.
+fn is_preempted(task: &Task) -> bool {
+    let task = task.as_ptr();
+
+    // SAFETY: The task is referenced; racing reads give some values of the past.
+    unsafe {
+        (&raw const (*task).on_cpu).read_volatile() == 0
+            && (&raw const (*task).on_rq).read_volatile() != 0
+            // It sleeps already, for all but the scheduler's arithmetic.
+            && (&raw const (*task).se.sched_delayed).read_volatile() == 0
     }
 }
 
