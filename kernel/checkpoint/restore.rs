@@ -268,7 +268,8 @@ impl Restart {
         }
     }
 
-    fn check_failed(&self) -> Result {
+    /// `ECANCELED`: the restart has failed.
+    pub(crate) fn check_failed(&self) -> Result {
         match self.failed.load(kernel::sync::atomic::Acquire) {
             0 => Ok(()),
             _ => Err(Error::told(ECANCELED)),

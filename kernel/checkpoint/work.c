@@ -7,6 +7,7 @@
  * all of them busy until the last moment.
  */
 #include <linux/cpumask.h>
+#include <linux/cpuset.h>
 #include <linux/init.h>
 #include <linux/sched.h>
 #include <linux/workqueue.h>
@@ -27,6 +28,13 @@ int checkpoint_idle_cpu(void)
 
 	if (!checkpoint_workqueue)
 		return -1;
+	/* Whoever helps knows nothing of where the caller may have memory. */
+	if (!nodes_subset(node_states[N_MEMORY], cpuset_current_mems_allowed))
+		return -1;
+#ifdef CONFIG_NUMA
+	if (current->mempolicy)
+		return -1;
+#endif
 	for_each_cpu_wrap(cpu, current->cpus_ptr, here + 1)
 		if (cpu != here && cpu_online(cpu) && idle_cpu(cpu))
 			return cpu;

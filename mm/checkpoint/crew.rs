@@ -49,7 +49,11 @@ impl<J: Job> Shared<J> {
 
     fn take(&self, may_wait: bool) -> Option<J> {
         let mut state = self.state.lock();
-        let left = if may_wait { state.left.pop() } else { None };
+        let left = if may_wait {
+            state.left.remove(0).ok()
+        } else {
+            None
+        };
         let next = left.or_else(|| state.waiting.remove(0).ok())?;
 
         state.in_work = state.in_work.saturating_add(1);

@@ -160,7 +160,7 @@ impl Owner {
 
         Ok(match self {
             Owner::Mm(mm) => mm.hold(address, max, write)?,
-            Owner::NewMm(mm) if write => mm.replace(address, max)?,
+            Owner::NewMm(mm) if write => mm.replace(address, max, true)?,
             Owner::NewMm(mm) => mm.hold(address, max, write)?,
             Owner::Shmem(file) => sys::shmem::pages(file, start, max, write)?,
             Owner::File(file) => unnamed::pages(file, start, max)?,
@@ -172,7 +172,7 @@ impl Owner {
     pub(super) fn store(&self, start: u64, pages: &Pinned<'_>) -> Result {
         match self {
             Owner::NewFile(writer) => Ok(writer.write(start, pages)?),
-            Owner::NewMm(mm) => Ok(mm.map(address_of(start)?, pages)?),
+            Owner::NewMm(mm) => Ok(mm.map(address_of(start)?, pages, true)?),
             _ => Ok(()),
         }
     }

@@ -174,7 +174,7 @@ impl Arrivals {
 /// Pages that are to be read into an address space.
 struct Piece {
     number: ObjRef,
-    owner: Owner,
+    mm: Arc<Mm>,
     /// The number of the first page there, ...
     page: u64,
     pages: u64,
@@ -183,25 +183,36 @@ struct Piece {
 }
 
 impl Piece {
-    /// Reads and hashes them. `EAGAIN`: the rest would have to be waited for.
-    fn read(&mut self, arrivals: &Arrivals, may_wait: bool) -> Result {
+    /// Brings some of them to their place.
+    fn fetch(&self, arrivals: &Arrivals, may_wait: bool) -> Result<Pinned<'static>> {
         let file = arrivals.file.as_ref().ok_or(EINVAL)?;
+        let max = usize::try_from(self.pages.min(BATCH)).map_err(|_| EINVAL)?;
+        let address = address_of(self.page)?;
+        let held = self.mm.replace(address, max, may_wait)?;
 
+        file.read(&held, end_of(arrivals.start, self.data)?, may_wait)?;
+        self.mm.map(address, &held, may_wait)?;
+        Ok(held.unborrowed())
+    }
+
+    /// Reads and hashes them. False: the rest is left to somebody who may wait.
+    fn read(&mut self, arrivals: &Arrivals, may_wait: bool) -> Result<bool> {
         while self.pages > 0 && arrivals.error().is_none() {
-            let held = self.owner.hold(self.page, self.pages, true)?;
+            let held = match self.fetch(arrivals, may_wait) {
+                // What is wrong is found out with the rights of the caller.
+                Err(_) if !may_wait => return Ok(false),
+                held => held?,
+            };
             let got = held.len() as u64;
-            let position = end_of(arrivals.start, self.data)?;
 
-            file.read(&held, position, may_wait)?;
-            self.owner.store(self.page, &held)?;
-            for (number, chunk) in arrivals.add(self.data, held.unborrowed())? {
+            for (number, chunk) in arrivals.add(self.data, held)? {
                 arrivals.hash(number, chunk)?;
             }
             self.page = self.page.checked_add(got).ok_or(EINVAL)?;
             self.pages = self.pages.checked_sub(got).ok_or(EINVAL)?;
             self.data = self.data.checked_add(got).ok_or(EINVAL)?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -231,7 +242,7 @@ impl Job for Reading {
 
         for piece in &mut pieces {
             match piece.read(&arrivals, may_wait) {
-                Err(error) if !may_wait && error.errno() == EAGAIN => {
+                Ok(false) => {
                     // Those that are done have no pages left.
                     return Some(Self {
                         arrivals,
@@ -239,7 +250,7 @@ impl Job for Reading {
                     });
                 }
                 Err(error) => arrivals.fail(&error, piece.number),
-                Ok(()) => (),
+                Ok(true) => (),
             }
         }
         None
@@ -382,7 +393,7 @@ impl<'a> PageReader<'a> {
             let pages = left.min(BATCH.saturating_sub(page % BATCH));
             let piece = Piece {
                 number,
-                owner: Owner::NewMm(mm.clone()),
+                mm: mm.clone(),
                 page,
                 pages,
                 data,
@@ -397,6 +408,7 @@ impl<'a> PageReader<'a> {
             {
                 let pieces = mem::replace(&mut self.next, KVec::new());
 
+                self.go_on()?;
                 self.submit(Work::Read(pieces))?;
                 self.check()?;
             }
@@ -412,6 +424,14 @@ impl<'a> PageReader<'a> {
             arrivals: self.arrivals.clone(),
             work,
         })
+    }
+
+    /// Whether there is a reason to go on: nothing else has failed, and the caller has not been killed.
+    fn go_on(&self) -> Result {
+        if sys::task::is_dying() {
+            return Err(EINTR.into());
+        }
+        self.restart.check_failed()
     }
 
     /// Whether something could not be read.
@@ -443,6 +463,7 @@ impl<'a> PageReader<'a> {
         let mut data = run.data;
 
         while left > 0 {
+            self.go_on()?;
             let held = owner.hold(page, left, true)?;
             let got = held.len() as u64;
 

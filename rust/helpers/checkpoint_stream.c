@@ -30,10 +30,15 @@ __rust_helper ssize_t rust_helper_checkpoint_transfer(struct file *file,
 	return ret;
 }
 
-/* Whether a read from anywhere in it can give up instead of waiting for a disk. */
+/*
+ * Whether a read from anywhere in it can give up instead of waiting for a disk,
+ * or for somebody who is asked (fanotify).
+ */
 __rust_helper bool rust_helper_checkpoint_reads_cached(struct file *file)
 {
 	return S_ISREG(file_inode(file)->i_mode) && !(file->f_flags & O_DIRECT) &&
+	       !FMODE_FSNOTIFY_ACCESS_PERM(file->f_mode) &&
+	       !FMODE_FSNOTIFY_HSM(file->f_mode) &&
 	       (file->f_mode & FMODE_NOWAIT || shmem_mapping(file->f_mapping));
 }
 
@@ -51,6 +56,8 @@ __rust_helper ssize_t rust_helper_checkpoint_read_at(struct file *file,
 
 	init_sync_kiocb(&kiocb, file);
 	kiocb.ki_pos = pos;
+	/* Others may set it meanwhile. */
+	kiocb.ki_flags &= ~IOCB_DIRECT;
 	if (!cached)
 		return vfs_iocb_iter_read(file, &kiocb, iter);
 	kiocb.ki_flags |= IOCB_NOWAIT | IOCB_NOIO;

@@ -343,8 +343,8 @@ impl Mm {
     /// Pages that are overwritten from `address` on, up to `max`; at least one. Where there are none
     /// yet they are new, with any content, and nobody else sees them before [`Mm::map`].
     ///
-    /// Errors are those of [`Mm::hold`].
-    pub(crate) fn replace(&self, address: u64, max: usize) -> Result<Pinned<'_>> {
+    /// Errors are those of [`Mm::hold`]. `EAGAIN`: it takes a fault, which may wait for anything.
+    pub(crate) fn replace(&self, address: u64, max: usize, may_wait: bool) -> Result<Pinned<'_>> {
         let mut pages = KVec::from_elem(ptr::null_mut(), max, GFP_KERNEL)?;
         let mut count = max;
 
@@ -360,7 +360,10 @@ impl Mm {
 
         to_result(made.min(0) as i32)?;
         if made == 0 {
-            return self.hold(address, count, true);
+            return match may_wait {
+                true => self.hold(address, count, true),
+                false => Err(EAGAIN),
+            };
         }
         // SAFETY: The function gives pages with a reference each.
         unsafe { Pinned::new(pages.get(..made as usize).ok_or(EINVAL)?, Hold::New) }
@@ -378,8 +381,8 @@ impl Mm {
     }
 
     /// Maps the pages that [`Mm::replace`] has made for `address`, with the content that they have
-    /// now.
-    pub(crate) fn map(&self, address: u64, pages: &Pinned<'_>) -> Result {
+    /// now. `EAGAIN`: some of them take a fault, which may wait for anything.
+    pub(crate) fn map(&self, address: u64, pages: &Pinned<'_>, may_wait: bool) -> Result {
         if !pages.are_new() || pages.len() == 0 {
             return Ok(());
         }
@@ -395,10 +398,10 @@ impl Mm {
             )
         });
 
-        if mapped == Err(EAGAIN) {
-            return self.copy(address, pages);
+        match mapped {
+            Err(EAGAIN) if may_wait => self.copy(address, pages),
+            mapped => mapped,
         }
-        mapped
     }
 
     /// Copies pages to `address`.
