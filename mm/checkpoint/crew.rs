@@ -14,7 +14,7 @@ use kernel::sync::Mutex;
 
 /// Something to do.
 pub(super) trait Job: Sized + Send + 'static {
-    /// Does it. Who may not wait for a disk gives back what is left to do.
+    /// Does it. Who may not wait gives back what is left to do.
     fn work(self, may_wait: bool) -> Option<Self>;
 }
 
